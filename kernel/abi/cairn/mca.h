@@ -29,7 +29,7 @@ struct mca_record {
 	uint64_t tsc;
 	uint64_t epoch;    /* the exception's number; 0: polled */
 };
-_Static_assert(sizeof(struct mca_record) == 104, "read by user level");
+_Static_assert(sizeof(struct mca_record) == 96, "read by user level");
 
 /* Who held a poisoned page (mc_poison). */
 enum mca_holder {
