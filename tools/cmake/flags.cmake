@@ -4,6 +4,7 @@
 set(CAIRN_WARNINGS -Wall -Wextra -Werror)
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
 	list(APPEND CAIRN_WARNINGS -Wno-unused-command-line-argument)
+	add_link_options(-Wno-unused-command-line-argument)
 endif()
 set(CAIRN_C -std=c11 -O2 -g -fno-common)
 set(CAIRN_DEFINES)
@@ -23,7 +24,7 @@ execute_process(COMMAND ${CMAKE_C_COMPILER} -print-libgcc-file-name
 if(NOT EXISTS ${CAIRN_MUSL_LIB}/libc.a)
 	message(FATAL_ERROR "no musl at ${CAIRN_MUSL_LIB}: run tools/install-deps.sh")
 endif()
-set(CAIRN_MUSL -nostdinc -isystem ${CAIRN_MUSL_INCLUDE} -isystem ${CAIRN_COMPILER_INCLUDE}
+set(CAIRN_MUSL -nostdinc -isystem${CAIRN_MUSL_INCLUDE} -isystem${CAIRN_COMPILER_INCLUDE}
 	-D_GNU_SOURCE)
 
 # Common to code that runs on our own kernel or on none.
@@ -65,7 +66,7 @@ function(cairn_nano_flags target)
 	_cairn_c_and_asm(${target} ${CAIRN_C} ${CAIRN_WARNINGS} ${CAIRN_BARE}
 		-ffreestanding -mno-red-zone -mgeneral-regs-only)
 	target_link_options(${target} PRIVATE -nostdlib -static -no-pie
-		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096)
+		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments)
 endfunction()
 
 # Host code: the host's libc, cmocka, sanitizers.
