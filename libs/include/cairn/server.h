@@ -30,6 +30,7 @@ enum server_selector {
 	SEL_SERIAL_PORTS = 4, /* if granted: IoPorts 0x3f8..0x3ff */
 	SEL_SERIAL_IRQ = 5,   /* if granted: Irq 4 */
 	SEL_UNTYPED = 6,      /* if granted */
+	SEL_SPACE = 7,        /* with GRANT_MEMORY: root PageTable of its own space (CONTROL, GRANT), to map what it makes */
 	SEL_THREAD = 8,     /* + n: handler Thread n (from 1; CONTROL and SIGNAL), entry to be set by the server */
 	SEL_CHANNEL = 16,   /* + n: Thread of channel n's other end (SIGNAL; badge 1 << its channel index there) */
 	SEL_VCPU = 48,      /* + n: ROLE_VMM: its VCpus (CONTROL, SIGNAL); ROLE_MCA: all VMs' VCpus in order (GRANT only) */
