@@ -113,8 +113,8 @@ static void fault_thread(void)
 	}
 	__atomic_store_n(&faulter.ticks, best, __ATOMIC_RELEASE);
 	for (;;) {
-		(void)cairn_signal(SEL_SELF);
-		(void)cairn_wait(0, NULL);
+		forge_ignore(cairn_signal(SEL_SELF));
+		forge_ignore(cairn_wait(0, NULL));
 	}
 }
 

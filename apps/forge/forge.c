@@ -40,14 +40,16 @@ uint64_t forge_select(void)
 	return next_selector++;
 }
 
-uint64_t forge_mark(void)
+struct forge_mark forge_mark(void)
 {
-	return next_selector;
+	return (struct forge_mark){next_selector, next_table_slot, window_next};
 }
 
-void forge_release(uint64_t mark)
+void forge_release(struct forge_mark mark)
 {
-	next_selector = mark;
+	next_selector = mark.selector;
+	next_table_slot = mark.table_slot;
+	window_next = mark.window;
 }
 
 static uint64_t retype(enum cairn_type type, unsigned size_bits, uint64_t param, const char *what)
@@ -74,20 +76,24 @@ uint64_t forge_pagetable(enum cairn_pt_kind kind, unsigned level, uint32_t label
 		      "making a PageTable");
 }
 
-uint64_t forge_captable(unsigned slots)
+uint64_t forge_table_param(unsigned slots)
 {
 	const struct server_info *info = cairn_info();
 	uint64_t first;
 
-	/* The numbers are the server's share of the kernel's slot array; they are not used twice
-	 * here. */
+	/* The numbers are the server's share of the kernel's slot array. */
 	if (!next_table_slot)
 		next_table_slot = info->first_slot;
 	first = (next_table_slot + SLOTS_PER_PAGE - 1) & ~(uint64_t)(SLOTS_PER_PAGE - 1);
 	next_table_slot = first + slots;
 	if (next_table_slot > info->first_slot + info->slot_count)
 		forge_must(CAIRN_ERR_MEMORY, "finding slot numbers for a CapTable");
-	return retype(CAP_CAPTABLE, 0, first | (uint64_t)slots << 32, "making a CapTable");
+	return first | (uint64_t)slots << 32;
+}
+
+uint64_t forge_captable(unsigned slots)
+{
+	return retype(CAP_CAPTABLE, 0, forge_table_param(slots), "making a CapTable");
 }
 
 uint64_t forge_copy(uint64_t source, uint32_t rights, uint64_t badge)
@@ -124,8 +130,10 @@ void forge_init(void)
 
 static void *window_map(uint64_t frame, uint32_t rights)
 {
-	unsigned page = window_next++ % FORGE_WINDOW_PAGES;
+	unsigned page = window_next++;
 
+	if (page >= FORGE_WINDOW_PAGES)
+		forge_must(CAIRN_ERR_MEMORY, "finding room in the window");
 	forge_must(cairn_map(frame, window_level1, page, rights, 0),
 		   "mapping a Frame in the window");
 	return (void *)(FORGE_WINDOW_VA + page * PAGE_SIZE_4K);

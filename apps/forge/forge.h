@@ -46,11 +46,26 @@ void forge_must(cairn_status_t status, const char *what);
 /* The Untyped that objects are made from (at first SEL_UNTYPED); returns the one before. */
 uint64_t forge_use(uint64_t untyped);
 
-/* A selector of the own CapTable that is empty; forge_mark and forge_release give them back, last
- * first. */
+/* A selector of the own CapTable that is empty. */
 uint64_t forge_select(void);
-uint64_t forge_mark(void);
-void forge_release(uint64_t mark);
+
+/* What is given out so far; forge_release takes back what was given out since (its objects are gone
+ * by then). */
+struct forge_mark {
+	uint64_t selector, table_slot;
+	unsigned window;
+};
+struct forge_mark forge_mark(void);
+void forge_release(struct forge_mark mark);
+
+/* Slot numbers for a CapTable of `slots` slots, as retype's param wants them. */
+uint64_t forge_table_param(unsigned slots);
+
+/* For calls whose failure does not matter: the compilers insist on a use of the status. */
+static inline void forge_ignore(cairn_status_t status)
+{
+	(void)status;
+}
 
 /* Each returns the selector of a new object. */
 uint64_t forge_untyped(unsigned bits);
