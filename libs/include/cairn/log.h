@@ -14,8 +14,4 @@ void cairn_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for text that needs no formatting. */
 void cairn_log_text(const char *text, size_t length);
 
-/* Where lines go instead of the ring of channel 0: for the console server and the root-task. NULL: to the ring. */
-typedef void cairn_log_sink_fn(const char *text, size_t length);
-void cairn_log_set_sink(cairn_log_sink_fn *sink);
-
 #endif
