@@ -59,6 +59,7 @@ struct server_channel {
 };
 
 #define SERVER_CHANNELS 32
+#define SERVER_RAM_PIECES 64
 
 struct server_info {
 	uint64_t magic;        /* SYSTEM_MAGIC */
@@ -98,6 +99,12 @@ struct server_info {
 	/* Labels of host spaces, for reports: label 0x10 + i is server i of the description; 1 is the root-task. */
 	char server_names[SYSTEM_SERVERS][16];
 	struct server_channel channel[SERVER_CHANNELS];
+	/* ROLE_MCA: the VMs' RAM in contiguous pieces, to name the owner of an address that is not unmapped. */
+	uint32_t ram_count;
+	struct server_ram {
+		uint64_t gpa, spa, size; /* bytes */
+		uint32_t vm;
+	} ram[SERVER_RAM_PIECES];
 };
 _Static_assert(sizeof(struct server_info) <= 8192, "two pages");
 #define SERVER_INFO_PAGES 2
