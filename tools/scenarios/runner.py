@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Finds scenarios and runs them: prints each step, a verdict and where the transcript is."""
+
+import importlib
+import pathlib
+import shutil
+import time
+from types import ModuleType
+
+from simulate.errors import SimulateError
+from simulate.paths import RUN
+
+from .stage import Stage
+
+MODULES = {
+    "linux-shell": "linux_shell",
+    "two-linux": "two_linux",
+    "mce-srar": "mce_srar",
+    "mce-srao": "mce_srao",
+    "mce-deferred": "mce_deferred",
+    "mce-ce": "mce_ce",
+    "mce-kill": "mce_kill",
+    "mce-fatal": "mce_fatal",
+    "mce-free": "mce_free",
+    "server-fault": "server_fault",
+    "linux-alone": "linux_alone",
+}
+
+
+def load(name: str) -> ModuleType:
+    if name not in MODULES:
+        raise SimulateError(f"there is no scenario `{name}`; there are: {', '.join(MODULES)}")
+    return importlib.import_module(f"scenarios.{MODULES[name]}")
+
+
+def listing() -> str:
+    width = max(map(len, MODULES))
+    lines = []
+    for name in MODULES:
+        module = load(name)
+        lines.append(f"{name:<{width}}  {module.SUMMARY} ({', '.join(module.CPUS)})")
+    return "\n".join(lines)
+
+
+def run(name: str, cpu: str | None, preset: str, seed: int) -> bool:
+    """Runs a scenario on the vendor asked for, or else on every one it is made for."""
+    module = load(name)
+    if cpu is not None and cpu not in module.CPUS:
+        raise SimulateError(f"scenario `{name}` is made for {' and '.join(module.CPUS)} only")
+    passed = True
+    for vendor in [cpu] if cpu else module.CPUS:
+        passed = _run_one(name, module, vendor, preset, seed) and passed
+    return passed
+
+
+def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int) -> bool:
+    directory = RUN / f"{name}-{cpu}"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    print(f"{name} on {cpu}: {module.SUMMARY}; seed {seed}", flush=True)
+    started = time.monotonic()
+    reason = ""
+    with Stage(name, cpu, seed, preset, directory) as stage:
+        try:
+            module.run(stage)
+        except SimulateError as error:
+            reason = str(error)
+            stage.say(f"NOT SEEN: {reason}")
+        except KeyboardInterrupt:
+            reason = "interrupted"
+            raise
+        finally:
+            transcript = last_transcript(directory)
+    verdict = "failed" if reason else "passed"
+    print(f"{name} on {cpu}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+    if reason:
+        print(f"  because: {reason}")
+    print(f"  transcript: {transcript}", flush=True)
+    return not reason
+
+
+def last_transcript(directory: pathlib.Path) -> pathlib.Path:
+    found = sorted(directory.glob("**/transcript.txt"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else directory
