@@ -22,6 +22,12 @@ function(cairn_finish)
 	file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/products.txt CONTENT "${text}\n" @ONLY)
 	add_custom_target(products DEPENDS ${targets})
 
+	# tests.txt: the host tests of this build, for ./check (the directory may hold those of earlier ones).
+	get_property(tests GLOBAL PROPERTY CAIRN_TESTS)
+	list(SORT tests)
+	list(JOIN tests "\n" text)
+	file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/tests.txt CONTENT "${text}\n" @ONLY)
+
 	file(GLOB systems CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/systems/*.toml)
 	foreach(system IN LISTS systems)
 		get_filename_component(name ${system} NAME_WE)

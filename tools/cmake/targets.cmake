@@ -94,4 +94,5 @@ function(cairn_host_test name)
 	set_target_properties(${target} PROPERTIES
 		OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 	target_link_libraries(${target} PRIVATE ${ARG_LIBS} cmocka)
+	set_property(GLOBAL APPEND PROPERTY CAIRN_TESTS tests/${name})
 endfunction()

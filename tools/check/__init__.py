@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./check: builds, tests, and says what passed."""

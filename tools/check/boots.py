@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Stages target, scenarios, iso and bench: what needs an emulator."""
+
+import json
+import os
+import re
+
+from . import builds
+from .report import TOP, Watch
+from .run import TooLong, lines_of, log_path, run, tail
+
+CPUS = {"intel": "Haswell,+svm,+npt", "amd": "EPYC"}
+DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
+# isa-debug-exit: (value << 1) | 1, and the value is 0 when all is well.
+CLEAN_END = 1
+TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
+TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
+TARGET_RUNS = (("debug", "intel"), ("release", "amd"))
+SIMULATE = os.path.join(TOP, "simulate")
+
+
+def qemu(cpu, medium, memory=1024):
+    """The command that boots an image or a medium, its serial port on stdout."""
+    return ["qemu-system-x86_64", "-accel", "tcg", "-M", "q35", "-m", str(memory), "-cpu",
+            CPUS[cpu], "-nodefaults", "-display", "none", "-no-reboot", "-device", DEBUG_EXIT,
+            "-serial", "stdio", *medium]
+
+
+def stage_target(report):
+    """The on-target tests, in the kernel's own environment."""
+    description = os.path.join(TOP, "systems", "tests.toml")
+    for preset, cpu in TARGET_RUNS:
+        watch = Watch()
+        image, reason = builds.compose(preset, description)
+        if reason:
+            report.fail(f"{preset}-{cpu}/image", watch.lap(), reason)
+            continue
+        run_target(report, f"{preset}-{cpu}", qemu(cpu, ["-kernel", image]))
+
+
+def run_target(report, title, command):
+    """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure."""
+    log, watch, ran, failed, reason = log_path("target", title), Watch(), 0, 0, ""
+    try:
+        for line, status in lines_of(command, log, TARGET_LIMIT):
+            found = TARGET_LINE.search(line)
+            if found:
+                word, name, rest = found.groups()
+                ran, failed = ran + (word != "skip"), failed + (word == "FAIL")
+                if word == "ok":
+                    report.ok(f"{title}/{name}", watch.lap())
+                elif word == "skip":
+                    report.skip(f"{title}/{name}", rest.strip(" :"))
+                else:
+                    report.fail(f"{title}/{name}", watch.lap(), rest.strip(" :") or line, log)
+            if status is not None and status != CLEAN_END:
+                reason = f"QEMU's exit status is {status}, not {CLEAN_END}\n{tail(log)}"
+    except (TooLong, OSError) as error:
+        reason = f"{error}\n{tail(log)}"
+    if reason and not failed:
+        report.fail(f"{title}/end", watch.lap(), reason, log)
+    elif not reason and ran == 0:
+        report.fail(f"{title}/end", watch.lap(), "no test reported anything", log)
+
+
+def scenario_names(log):
+    """(names, reason): the first word of each line of `./simulate --list`."""
+    reason = run([SIMULATE, "--list"], log, 60.0)
+    if reason:
+        return [], f"./simulate --list: {reason}"
+    names = []
+    for line in tail(log, 1000).splitlines():
+        found = re.match(r"^\s*([a-z][a-z0-9-]*)(\s|$)", line)
+        if found:
+            names.append(found.group(1))
+    return names, "" if names else "./simulate --list names no scenario"
+
+
+def stage_scenarios(report):
+    """All of `./simulate --list`, end to end."""
+    watch = Watch()
+    names, reason = scenario_names(log_path("scenarios", "list"))
+    if reason:
+        report.fail("list", watch.lap(), reason)
+    for name in names:
+        watch = Watch()
+        log = log_path("scenarios", name)
+        reason = run([SIMULATE, "--scenario", name], log, SCENARIO_LIMIT)
+        report.judge(name, watch.lap(), reason, log)
+
+
+def stage_iso(report):
+    """The GRUB medium boots as a CD and as a disk, and the on-target tests pass there too."""
+    watch = Watch()
+    description = os.path.join(TOP, "systems", "tests.toml")
+    iso = os.path.join(builds.directory("debug"), "images", "tests.iso")
+    _, reason = builds.compose("debug", description, "--iso", iso)
+    report.judge("medium", watch.lap(), reason)
+    if reason:
+        return
+    for title, medium in (("cd", ["-cdrom", iso]),
+                          ("disk", ["-drive", f"file={iso},format=raw,if=ide"])):
+        watch, log = Watch(), log_path("iso", title)
+        reason = boot_reason(qemu("intel", medium), log)
+        report.judge(title, watch.lap(), reason, log if reason else None)
+
+
+def boot_reason(command, log):
+    """Why a boot of the on-target tests did not end well, or ""."""
+    passed = 0
+    try:
+        for line, status in lines_of(command, log, ISO_LIMIT):
+            found = TARGET_LINE.search(line)
+            if found and found.group(1) == "FAIL":
+                return line
+            passed += bool(found and found.group(1) == "ok")
+            if status is not None and (status != CLEAN_END or passed == 0):
+                return f"{passed} tests passed, QEMU's exit status is {status}\n{tail(log)}"
+    except (TooLong, OSError) as error:
+        return f"{error}\n{tail(log)}"
+    return ""
+
+
+FIGURES = ("ipc_cross_1", "ipc_cross_4", "ipc_cross_16", "ipc_same_1", "fault_resume", "signal",
+           "null_syscall", "vmexit_cpuid", "vmexit_pio_device", "linux_boot")
+
+
+def figures(log):
+    """The JSON lines of a bench run, by name."""
+    found = {}
+    with open(log, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("{"):
+                try:
+                    figure = json.loads(line)
+                    found[figure["name"]] = figure["instructions"]
+                except (ValueError, KeyError, TypeError):
+                    continue
+    return found
+
+
+def stage_bench(report):
+    """Two runs of ./simulate --bench give all figures, and the same ones."""
+    results = []
+    for number in (1, 2):
+        watch, log = Watch(), log_path("bench", f"run-{number}")
+        reason = run([SIMULATE, "--bench"], log, BENCH_LIMIT)
+        result = figures(log)
+        missing = [name for name in FIGURES if not isinstance(result.get(name), int)]
+        if not reason and missing:
+            reason = f"no figure for {', '.join(missing)}"
+        report.judge(f"run-{number}", watch.lap(), reason, log)
+        if reason:
+            return
+        results.append(result)
+    differing = [f"{name}: {results[0][name]} and {results[1].get(name)}" for name in results[0]
+                 if results[0][name] != results[1].get(name)]
+    report.judge("two runs agree exactly", 0.0, "\n".join(differing))
+    for name in FIGURES:
+        print(f"      {name:<20} {results[0][name]:>14}")

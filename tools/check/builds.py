@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Stage build, and the builds that other stages need (each done once)."""
+
+import os
+
+from .report import TOP, Watch
+from .run import log_path, run
+
+PRESETS = ("debug", "release", "clang")
+PYTHON = "/usr/bin/python3"
+BUILD_LIMIT = 1200.0
+COMPOSE_LIMIT = 120.0
+
+_done = {}
+
+
+def directory(preset):
+    """A preset's build directory."""
+    return os.path.join(TOP, "build", preset)
+
+
+def build(preset):
+    """Configures and builds a preset; returns the reason why it failed, or ""."""
+    if preset not in _done:
+        log = log_path("build", f"{preset}-configure")
+        reason = run(["cmake", "--preset", preset], log, BUILD_LIMIT)
+        if not reason:
+            reason = run(["ninja", "-C", directory(preset)], log_path("build", preset),
+                         BUILD_LIMIT)
+        _done[preset] = reason
+    return _done[preset]
+
+
+def compose(preset, description, *options):
+    """(image, reason): the image of a system."""
+    reason = build(preset)
+    name = os.path.splitext(os.path.basename(description))[0]
+    image = os.path.join(directory(preset), "images", f"{name}.elf")
+    if not reason:
+        command = [PYTHON, os.path.join(TOP, "tools", "compose"), description, "--build",
+                   directory(preset), "--output", image, *options]
+        reason = run(command, log_path("compose", f"{name}-{preset}"), COMPOSE_LIMIT)
+    return image, reason
+
+
+def stage_build(report):
+    """gcc debug and release, and clang."""
+    for preset in PRESETS:
+        watch = Watch()
+        reason = build(preset)
+        report.judge(preset, watch.lap(), reason)
+
+
+def listed(preset, file):
+    """The lines of a list that CMake wrote into the build directory."""
+    with open(os.path.join(directory(preset), file), encoding="utf-8") as stream:
+        return stream.read().split()

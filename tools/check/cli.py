@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of ./check."""
+
+import argparse
+
+from . import boots, builds, source, units
+from .report import Report, Watch
+
+# In the order of running: what is quick and what others rest on comes first.
+STAGES = {
+    "rules": source.stage_rules,
+    "size": source.stage_size,
+    "format": source.stage_format,
+    "manual": source.stage_manual,
+    "build": builds.stage_build,
+    "python": units.stage_python,
+    "unit": units.stage_unit,
+    "target": boots.stage_target,
+    "iso": boots.stage_iso,
+    "scenarios": boots.stage_scenarios,
+    "bench": boots.stage_bench,
+}
+
+
+def parse(arguments):
+    """The command line as an object."""
+    parser = argparse.ArgumentParser(
+        prog="./check", description="Builds everything and runs all tests. The last line is "
+        "'N passed, N failed, N skipped'; the exit status is 0 when none failed. Logs are in "
+        "build/check/.")
+    parser.add_argument("--stage", action="append", choices=list(STAGES), metavar="NAME",
+                        help="run this stage only (may be repeated)")
+    parser.add_argument("--list", action="store_true", help="list the stages")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    """Returns the exit status."""
+    options = parse(arguments)
+    if options.list:
+        for name, stage in STAGES.items():
+            print(f"{name:<10} {stage.__doc__}")
+        return 0
+    report, watch = Report(), Watch()
+    for name, stage in STAGES.items():
+        if options.stage and name not in options.stage:
+            continue
+        report.start_stage(name, stage.__doc__)
+        stage(report)
+    print(f"time: {watch.lap():.0f} s")
+    report.summary()
+    return 1 if report.failed else 0
