@@ -84,8 +84,9 @@ struct emu_insn {
 	uint8_t prefixes; /* EMU_LOCK … */
 	uint8_t rex;      /* the whole prefix; 0: none (or VEX) */
 	uint8_t segment;  /* override that counts: SEG_*, or EMU_NO_REG */
-	uint8_t operand_size; /* bytes: 1, 2, 4, 8 */
-	uint8_t address_size; /* bytes: 2, 4, 8 */
+	uint8_t operand_size; /* bytes: 1, 2, 4, 8; 0 where nothing depends on it */
+	uint8_t source_size;  /* bytes of the ModRM operand of MOVZX, MOVSX */
+	uint8_t address_size; /* bytes: 2, 4, 8; 0 likewise */
 	uint8_t modrm;    /* 0 if there is none */
 	uint8_t memory;   /* 1: there is a ModRM (or moffs) memory operand */
 	uint8_t reg, rm;  /* of ModRM, with REX bits; of MOV CR/DR: reg is the CR or DR number, rm the general register */
