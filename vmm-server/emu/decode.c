@@ -555,13 +555,12 @@ static enum emu_decode_result take_operands(struct cursor *c, struct emu_insn *i
 	return EMU_DECODE_OK;
 }
 
-enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct emu_insn *out)
+__attribute__((noinline)) static enum emu_decode_result
+decode_any(const uint8_t *bytes, unsigned n, struct emu_insn *out)
 {
 	struct cursor c = { .bytes = bytes, .end = n < EMU_MAX_LENGTH ? n : EMU_MAX_LENGTH };
 	const struct emu_opcode *entry;
 
-	*out = (struct emu_insn){ .mode = (uint8_t)mode, .segment = EMU_NO_REG, .base = EMU_NO_REG,
-				  .index = EMU_NO_REG };
 	if (!take_prefixes(&c, out))
 		return out_of_bytes(&c);
 	if (may_be_vector_prefix(out->opcode)) {
@@ -575,10 +574,32 @@ enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mod
 		return out_of_bytes(&c);
 	if (!(entry->flags & OPC_VALID))
 		return EMU_DECODE_INVALID;
-	if (entry->flags != OPC_VALID || (out->prefixes & EMU_LOCK) || entry->form)
-		return take_operands(&c, out, entry);
-	/* The short way of CPUID, HLT, RDMSR …: nothing follows the opcode, and nothing depends on it. */
+	return take_operands(&c, out, entry);
+}
+
+/*
+ * CPUID, HLT, RDMSR … without prefixes are found here, in some 30 instructions: nothing follows the opcode and
+ * nothing depends on it. It is the most frequent exit where the CPU does not tell the length.
+ */
+enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct emu_insn *out)
+{
+	const struct emu_opcode *entry;
+	unsigned length = 1;
+
+	*out = (struct emu_insn){ .mode = (uint8_t)mode, .segment = EMU_NO_REG, .base = EMU_NO_REG,
+				  .index = EMU_NO_REG };
+	if (n < 2)
+		return decode_any(bytes, n, out);
+	entry = &emu_one_byte[bytes[0]];
+	if (bytes[0] == 0x0f) {
+		entry = &emu_two_byte[bytes[1]];
+		length = 2;
+	}
+	if (entry->flags != OPC_VALID || entry->form != FORM_NONE)
+		return decode_any(bytes, n, out);
 	out->op = entry->op;
-	out->length = (uint8_t)c.pos;
+	out->map = (uint8_t)(length - 1);
+	out->opcode = bytes[length - 1];
+	out->length = (uint8_t)length;
 	return EMU_DECODE_OK;
 }

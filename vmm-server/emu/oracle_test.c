@@ -145,7 +145,7 @@ static bool capstone_is_wrong(bool zydis_valid, enum emu_decode_result result,
 {
 	if (!zydis_valid || result != EMU_DECODE_OK)
 		return true;
-	if (insn->map == 1)
+	if (insn->encoding == EMU_LEGACY && insn->map == 1)
 		switch (insn->opcode) {
 		case 0xff: /* UD0 and UD1 without their ModRM (SDM vol. 2, UD) */
 		case 0xb9:
