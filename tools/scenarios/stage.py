@@ -75,11 +75,14 @@ class Stage:
 
     # Starting and ending
 
-    def start(self, system: str, vms: list[str], memory: int = 1024, cpus: int = 1) -> None:
-        """Boots a system of systems/; its VMs are known by their order, as the console's digits count them."""
-        image = build.image(system, self.preset)
-        self._boot(Settings(cpu=self.cpu, cpus=cpus, memory=memory, kernel=image, system=system), vms, marked=True)
-        self.say(f"{system} starts ({self.cpu}, {self.preset})")
+    def start(self, system: str, *overrides: str, variant: str = "") -> None:
+        """Boots a system of systems/, with the composer's overrides (KEY=VALUE)."""
+        image = build.image(system, self.preset, overrides, variant)
+        settings = Settings(
+            cpu=self.cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=system,
+        )
+        self._boot(settings, list(image.vms), marked=True)
+        self.say(f"{system} starts ({self.cpu}, {self.preset})" + "".join(f", {word}" for word in overrides))
 
     def start_native(self, append: str, memory: int = 256) -> None:
         """Boots Linux alone in the same emulator, without Cairn: the reference."""

@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tomllib
+from dataclasses import dataclass
 
 from .errors import SimulateError
 from .paths import BUILD, COMPOSER, INSTALL, ROOT, SYSTEMS
@@ -75,12 +77,50 @@ def description(name: str) -> pathlib.Path:
     return path
 
 
-def image(name: str, preset: str) -> pathlib.Path:
-    """The bootable image of a system: checked, built and composed as far as that is needed."""
+
+@dataclass(frozen=True)
+class Image:
+    """A composed system: the file QEMU boots, and what its description says about machine and VMs."""
+
+    path: pathlib.Path
+    name: str
+    memory: int  # MiB
+    cpus: int
+    vms: tuple[str, ...]
+
+
+def image(name: str, preset: str, overrides: tuple[str, ...] = (), variant: str = "") -> Image:
+    """The bootable image of a system: checked first, then built and composed as far as that is needed.
+
+    overrides: KEY=VALUE as the composer's --set takes them; variant: marks the image made with them.
+    """
     source = description(name)
     where = configure(preset)
-    compose = [PYTHON, str(COMPOSER), str(source), "--build", str(where)]
+    output = where / "images" / f"{source.stem}{variant}.elf"
+    compose = [PYTHON, str(COMPOSER), str(source), "--build", str(where), "--quiet", "--output", str(output)]
+    for override in overrides:
+        compose += ["--set", override]
+    # Mistakes first, before anything is built.
+    _run([*compose, "--check"], f"{source.name} has mistakes: checking it")
     ninja(preset, "products")
-    output = where / "images" / f"{source.stem}.elf"
-    _run([*compose, "--output", str(output)], f"composing {source.name}")
-    return output
+    _run(compose, f"composing {source.name}")
+    return _read(source, overrides, output)
+
+
+def _mebibytes(text: str) -> int:
+    number, unit = text.split()
+    return int(number) * {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}[unit] // 1024
+
+
+def _read(source: pathlib.Path, overrides: tuple[str, ...], output: pathlib.Path) -> Image:
+    """What the emulator must be told; the composer has checked the description."""
+    data = tomllib.loads(source.read_text())
+    system = dict(data["system"])
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in ("system.memory", "system.cpus"):
+            system[key.removeprefix("system.")] = value
+    return Image(
+        output, source.stem, _mebibytes(system.get("memory", "1 GiB")), int(system.get("cpus", 1)),
+        tuple(vm["name"] for vm in data.get("vm", [])),
+    )

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An interactive run of a system or of a payload, and injection into it from a second terminal."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+from . import build, transcript
+from .errors import SimulateError
+from .inject import inject
+from .machine import Machine, Settings, read_state
+from .paths import CURRENT, RUN
+from .qmp import Qmp
+from .terminal import Session
+
+# What the kernel prints last when it stops the machine for good.
+STOPPED = b"cairn: stopped"
+# Exit statuses of our own, apart from those of a guest's debug exit (which are odd) and of usage errors (2).
+STATUS_FATAL_MACHINE_CHECK = 4
+STATUS_STOPPED = 6
+PAYLOAD_OVERHEAD = 512  # MiB for kernel, servers and the image, besides the guest's memory
+
+
+def payload_description(
+    kernel: pathlib.Path, initrd: pathlib.Path | None, append: str | None, cpus: int, memory: int, machine_cpus: int,
+) -> str:
+    """A system description with one VM made for a payload."""
+    if append is None:
+        append = "console=ttyS0"
+    size = -(-(kernel.stat().st_size + (initrd.stat().st_size if initrd else 0)) // (1 << 20))
+    lines = [
+        "[system]",
+        'name = "payload"',
+        f'memory = "{memory + PAYLOAD_OVERHEAD + 2 * ((size + 1) // 2)} MiB"',
+        f"cpus = {max(cpus, machine_cpus)}",
+        "[mca]",
+        "succor_override = true",
+        "[[vm]]",
+        'name = "guest"',
+        f'memory = "{memory} MiB"',
+        f"vcpus = {cpus}",
+        f"kernel = {json.dumps(str(kernel))}",
+    ]
+    if initrd:
+        lines.append(f"initrd = {json.dumps(str(initrd))}")
+    lines += [f"cmdline = {json.dumps(append)}", "end_system = true", "debug_exit = true"]
+    return "\n".join(lines) + "\n"
+
+
+def payload_image(args: "object", preset: str) -> build.Image:
+    """Writes the description into the build directory and composes it."""
+    kernel = pathlib.Path(args.kernel).resolve()
+    initrd = pathlib.Path(args.initrd).resolve() if args.initrd else None
+    for file in (kernel, initrd):
+        if file and not file.is_file():
+            raise SimulateError(f"{file}: no such file")
+    if args.guest_memory % 2:
+        raise SimulateError(f"--guest-memory {args.guest_memory}: must be a multiple of 2 MiB")
+    text = payload_description(kernel, initrd, args.append, args.guest_cpus, args.guest_memory, args.cpus or 1)
+    where = build.configure(preset) / "generated" / "payload.toml"
+    where.parent.mkdir(parents=True, exist_ok=True)
+    if not where.is_file() or where.read_text() != text:
+        where.write_text(text)
+    return build.image(str(where), preset)
+
+
+def how_to(cpu: str, image: build.Image) -> str:
+    vm = image.vms[0] if image.vms else "NAME"
+    kind = "srar"
+    return (
+        f"cairn: {image.name}, {'AMD' if cpu == 'amd' else 'Intel'} machine-check rules. "
+        f"Leave: Ctrl-A x. Switch consoles: Ctrl-] and a digit, s for the system log. "
+        f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS"
+    )
+
+
+def interactive(image: build.Image, cpu: str, cpus: int | None, memory: int | None, is_payload: bool) -> int:
+    """Runs until the machine ends or the user leaves; returns the exit status."""
+    settings = Settings(
+        cpu=cpu, cpus=cpus or image.cpus, memory=memory or image.memory, kernel=image.path, system=image.name,
+    )
+    directory = RUN / f"{image.name}-{os.getpid()}"
+    _forget_old_runs()
+    print(how_to(cpu, image), file=sys.stderr, flush=True)
+    with Machine(settings, directory) as machine:
+        _make_current(machine)
+        session = Session(machine, STOPPED)
+        try:
+            session.run()
+        except KeyboardInterrupt:
+            session.left = True
+        except OSError as error:
+            if machine.wait(5) is None:
+                raise SimulateError(f"the connection to QEMU broke: {error}") from error
+        if session.left or STOPPED in session.printed:
+            status = None
+        else:
+            status = machine.wait(10)
+        return conclude(session, status, machine, is_payload)
+
+
+def conclude(session: Session, status: int | None, machine: Machine, is_payload: bool) -> int:
+    """Says how the run ended, judged by what was printed: QEMU's own exit status alone proves nothing."""
+    printed = session.printed.decode(errors="replace")
+    say = lambda text: print(f"\r\ncairn: {text} (transcript: {machine.serial_log})", file=sys.stderr)
+    fatal = re.search(r"cairn: fatal machine check.*", printed)
+    if fatal:
+        say("the system stopped on a fatal machine check")
+        return STATUS_FATAL_MACHINE_CHECK
+    if STOPPED.decode() in printed:
+        say("the system stopped")
+        return STATUS_STOPPED
+    if session.left:
+        return 0
+    ended = re.search(r"system: ended \((.*)\)", printed)
+    if not ended:
+        say(f"QEMU ended, but the system did not say that it did: {machine.complaint()}")
+        return STATUS_STOPPED
+    if re.search(r"debug.exit", ended[1]):
+        # QEMU's isa-debug-exit: (value << 1) | 1. A run of a payload hands it on.
+        return status if status is not None else STATUS_STOPPED
+    return 0 if status == 1 else STATUS_STOPPED
+
+
+def _make_current(machine: Machine) -> None:
+    RUN.mkdir(parents=True, exist_ok=True)
+    CURRENT.unlink(missing_ok=True)
+    CURRENT.symlink_to(machine.state_file)
+
+
+def _forget_old_runs(keep: int = 5) -> None:
+    """Transcripts of interactive runs are kept for the last few only."""
+    if not RUN.is_dir():
+        return
+    runs = [path for path in RUN.iterdir() if path.is_dir() and re.fullmatch(r".*-\d+", path.name)]
+    runs.sort(key=lambda path: path.stat().st_mtime)
+    for path in runs[:-keep]:
+        if read_state(path / "state.json") is None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def parse_address(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise SimulateError(f"`{text}` is not an address; write it as in 0x12345000") from None
+
+
+def inject_now(kind: str, vm: str | None, gpa: str | None, spa: str | None) -> str:
+    """Injects an error into the running system; returns what was done."""
+    state = read_state(CURRENT)
+    if state is None:
+        raise SimulateError("no system is running here: start one with ./simulate in another terminal first")
+    if spa is not None and (gpa is not None or vm is not None):
+        raise SimulateError("give either --vm NAME --gpa ADDRESS, or --spa ADDRESS")
+    if spa is not None:
+        address = parse_address(spa)
+    elif gpa is not None:
+        printed = pathlib.Path(state["serial"]).read_text(errors="replace")
+        pieces = transcript.parse_pieces(transcript.clean(line) for line in printed.splitlines())
+        names = sorted({piece.vm for piece in pieces})
+        if vm is None and len(names) == 1:
+            vm = names[0]
+        if vm is None:
+            raise SimulateError(f"which VM? Add --vm NAME; there are: {', '.join(names) or 'none yet'}")
+        address = transcript.to_system_physical(pieces, vm, parse_address(gpa))
+    else:
+        raise SimulateError(
+            "where? Add --vm NAME --gpa ADDRESS (a guest-physical address; `victim spin &` in the guest prints one) "
+            "or --spa ADDRESS (system-physical)"
+        )
+    qmp = Qmp(pathlib.Path(state["qmp"]))
+    try:
+        return inject(qmp, state["cpu"], kind, address)
+    finally:
+        qmp.close()
