@@ -555,6 +555,12 @@ static enum emu_decode_result take_operands(struct cursor *c, struct emu_insn *i
 	return EMU_DECODE_OK;
 }
 
+/* Nothing follows the opcode, and neither length nor meaning depends on prefixes or mode. */
+static inline bool stands_alone(const struct emu_opcode *entry)
+{
+	return entry->flags == OPC_VALID && entry->form == FORM_NONE;
+}
+
 __attribute__((noinline)) static enum emu_decode_result
 decode_any(const uint8_t *bytes, unsigned n, struct emu_insn *out)
 {
@@ -574,12 +580,15 @@ decode_any(const uint8_t *bytes, unsigned n, struct emu_insn *out)
 		return out_of_bytes(&c);
 	if (!(entry->flags & OPC_VALID))
 		return EMU_DECODE_INVALID;
-	return take_operands(&c, out, entry);
+	if (!stands_alone(entry) || (out->prefixes & EMU_LOCK))
+		return take_operands(&c, out, entry);
+	out->op = entry->op;
+	out->length = (uint8_t)c.pos;
+	return EMU_DECODE_OK;
 }
 
 /*
- * CPUID, HLT, RDMSR … without prefixes are found here, in some 30 instructions: nothing follows the opcode and
- * nothing depends on it. It is the most frequent exit where the CPU does not tell the length.
+ * CPUID, HLT, RDMSR … without prefixes are found here, in some 30 instructions. CPUID is the most frequent exit where the CPU does not tell the length.
  */
 enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct emu_insn *out)
 {
@@ -595,7 +604,7 @@ enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mod
 		entry = &emu_two_byte[bytes[1]];
 		length = 2;
 	}
-	if (entry->flags != OPC_VALID || entry->form != FORM_NONE)
+	if (!stands_alone(entry))
 		return decode_any(bytes, n, out);
 	out->op = entry->op;
 	out->map = (uint8_t)(length - 1);
