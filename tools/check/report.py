@@ -14,8 +14,8 @@ TAIL_LINES = 25
 class Report:
     """The verdicts so far."""
 
-    def __init__(self, out=sys.stdout):
-        self.out = out
+    def __init__(self, out=None):
+        self.out = out or sys.stdout
         self.passed, self.failed, self.skipped = 0, 0, 0
         self.failures = []
         self.stage = ""

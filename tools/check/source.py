@@ -16,7 +16,7 @@ NO_SPDX = (".md", ".json", ".txt")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "limits.h", "stdalign.h",
                 "stdnoreturn.h", "float.h", "iso646.h"}
-ISSUE = re.compile(r"(?i)\bissues?\s+#?\d+|(?<![\w&#'\"(/:])#\d+\b(?!\s*[0-9a-fx])")
+ISSUE = re.compile(r"(?i)\bissues?\s+#?\d+|(?<![\w&#'\"(/:])#\d{1,4}\b")
 MACHINE_PATH = re.compile(r"/work/\w+")
 KERNEL_C_LIMIT, KERNEL_ASM_LIMIT = 6000, 500
 

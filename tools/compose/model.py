@@ -155,13 +155,16 @@ def _make_servers(tables, vms, paths):
 
 def _check_names(model, mistakes):
     seen = {}
-    for thing in model.servers + model.vms:
+    own = [server for server in model.servers if server.role != abi.ROLE_VMM]
+    made = [server for vm, server in _vmm_servers(model)
+            if [other.name for other in model.vms].count(vm.name) == 1]
+    for thing in own + model.vms + made:
         if thing.name in seen:
             line = mistakes.document.place(seen[thing.name])[1]
             mistakes.add(thing.where + ("name",),
                          f"the name '{thing.name}' is taken (line {line}); choose another")
         else:
-            seen[thing.name] = thing.where
+            seen[thing.name] = thing.where + ("name",)
 
 
 def _check_counts(model, mistakes):
@@ -308,13 +311,13 @@ def _distinct(files):
 
 def _missing(file, mistakes, build, products):
     inside = os.path.relpath(file.path, build)
-    if inside.startswith("servers/") and products:
+    if inside in products:
+        mistakes.add(file.where, f"{file.path} is not built yet; run ninja in {build}")
+    elif inside.startswith("servers/"):
         names = [product[len("servers/"):-len(".elf")] for product in products
                  if product.startswith("servers/")]
         mistakes.add(file.where, f"there is no server {inside[len('servers/'):-len('.elf')]} "
                      f"({file.path}); this build makes {', '.join(names) or 'none'}")
-    elif not inside.startswith("..") and inside in products:
-        mistakes.add(file.where, f"{file.path} is not built yet; run ninja in {build}")
     else:
         mistakes.add(file.where, f"the file {file.path} does not exist; correct the path or "
                      "build it first")

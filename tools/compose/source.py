@@ -97,8 +97,9 @@ class Document:
         while path:
             if path in self.overridden:
                 return "--set", 0
-            if path in self.lines:
-                return self.name, self.lines[path]
+            for candidate in (path, path + (0,)):
+                if candidate in self.lines:
+                    return self.name, self.lines[candidate]
             path = path[:-1]
         return self.name, 1
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checks can fail: each is shown something wrong."""
+
+import io
+import os
+import tempfile
+import unittest
+from unittest import mock
+
+from check import boots, cli, run, source, units
+from check.report import Report
+
+
+class Tree(unittest.TestCase):
+    """Rules, sizes and the manual on small made-up trees."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        for target in ("check.source.TOP",):
+            patch = mock.patch(target, self.directory.name)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def put(self, name, text):
+        """Writes a file of the tree."""
+        path = os.path.join(self.directory.name, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def found(self, rule, files):
+        """What a rule says about files."""
+        for name, text in files.items():
+            self.put(name, text)
+        return list(rule(list(files)))
+
+    def test_core_may_not_see_arch(self):
+        files = {"kernel/core/a.c": '#include <stdint.h>\n#include <cairn/types.h>\n#include "x.h"\n',
+                 "kernel/core/x.h": "", "kernel/abi/cairn/types.h": "", "kernel/arch/y.h": ""}
+        self.assertEqual(self.found(source.rule_core, files), [])
+        files["kernel/core/b.c"] = '#include "arch/y.h"\n'
+        self.assertEqual(self.found(source.rule_core, files), ["kernel/core/b.c includes arch/y.h"])
+        files["kernel/core/b.c"] = "#include <stdio.h>\n"
+        self.assertEqual(self.found(source.rule_core, files), ["kernel/core/b.c includes stdio.h"])
+
+    def test_backends_may_not_see_each_other(self):
+        files = {"kernel/arch/svm/a.c": '#include "../vmx/b.h"\n', "kernel/arch/vmx/b.h": ""}
+        self.assertEqual(len(self.found(source.rule_backends, files)), 1)
+        files["kernel/arch/svm/a.c"] = '#include "c.h"\n'
+        self.assertEqual(self.found(source.rule_backends, files), [])
+
+    def test_servers_may_not_see_the_kernel_or_each_other(self):
+        files = {"vmm-server/a.c": '#include "../kernel/core/b.h"\n', "kernel/core/b.h": "",
+                 "mca-server/c.c": '#include "../vmm-server/d.h"\n', "vmm-server/d.h": ""}
+        self.assertEqual(len(self.found(source.rule_servers, files)), 2)
+
+    def test_file_without_licence_line(self):
+        files = {"a.c": "int x;\n", "b.py": "#!/x\n# SPDX-License-Identifier: BSD-2-Clause\n"}
+        self.assertEqual(self.found(source.rule_spdx, files), ["a.c has no SPDX line"])
+
+    def test_file_without_purpose(self):
+        head = "/* SPDX-License-Identifier: BSD-2-Clause */\n"
+        files = {"a.c": head + "#include <x.h>\n", "b.c": head + "/* What for. */\n"}
+        self.assertEqual(self.found(source.rule_purpose, files), ["a.c does not say what it is for"])
+
+    def test_text_that_names_an_issue_or_a_machine(self):
+        bad = "see iss" + "ue 12\n/" + "work/main/x\n(fixes #" + "34)\n"
+        self.assertEqual(len(self.found(source.rule_neutral, {"a.md": bad})), 3)
+        good = "the #PF of page 3, a#1, colour #" + "123456\n"
+        self.assertEqual(self.found(source.rule_neutral, {"a.md": good}), [])
+
+    def test_comments_and_blank_lines_are_no_code(self):
+        self.put("a.c", '/* one\n * two\n */\n\nint x; // three\nchar *y = "/* no */";\n')
+        self.assertEqual(source.code_lines("a.c"), 2)
+
+    def test_hypercall_without_section_in_the_manual(self):
+        self.put("kernel/abi/hypercalls.toml", '[[call]]\nname = "wait"\nargs = ["deadline"]\n'
+                 'results = []\nerrors = ["TIMEOUT"]\n[[call]]\nname = "copy"\nargs = []\n'
+                 "results = []\nerrors = []\n")
+        self.put("docs/manual/a.md", "# Calls\n## wait\nUp to `deadline`.\n")
+        out = io.StringIO()
+        with mock.patch("check.source.sources", lambda: ["docs/manual/a.md"]):
+            report = Report(out)
+            source.stage_manual(report)
+        self.assertEqual((report.passed, report.failed), (0, 2))
+        self.assertIn("does not mention TIMEOUT", out.getvalue())
+        self.assertIn("no section", out.getvalue())
+
+
+class Programs(unittest.TestCase):
+    """Verdicts read from what programs print."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        patch = mock.patch("check.run.LOGS", self.directory.name)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.out = io.StringIO()
+        self.report = Report(self.out)
+
+    def script(self, text):
+        """An executable."""
+        path = os.path.join(self.directory.name, "program")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("#!/bin/bash\n" + text)
+        os.chmod(path, 0o755)
+        return path
+
+    def counts(self):
+        """(passed, failed, skipped)"""
+        return self.report.passed, self.report.failed, self.report.skipped
+
+    def cmocka(self, text):
+        """The counts for a program of tests."""
+        units.run_cmocka(self.report, "x", self.script(text))
+        return self.counts()
+
+    def test_cmocka_verdicts(self):
+        text = ('echo "[ RUN      ] a"; echo "[       OK ] a"; echo "[ RUN      ] b";'
+                'echo "[  FAILED  ] b"; echo "[  FAILED  ] tests: 1 test(s), listed below:"; exit 1')
+        self.assertEqual(self.cmocka(text), (1, 1, 0))
+
+    def test_cmocka_program_that_dies(self):
+        self.assertEqual(self.cmocka('echo "[ RUN      ] a"; kill -9 $$'), (0, 1, 0))
+
+    def test_cmocka_program_that_fails_after_its_tests(self):
+        text = 'echo "[ RUN      ] a"; echo "[       OK ] a"; exit 3'
+        self.assertEqual(self.cmocka(text), (1, 1, 0))
+
+    def test_cmocka_program_without_tests(self):
+        self.assertEqual(self.cmocka("exit 0"), (0, 1, 0))
+
+    def target(self, text, status):
+        """The counts for a boot that prints text."""
+        command = [self.script(f"{text}\nexit {status}")]
+        boots.run_target(self.report, "x", command)
+        return self.counts()
+
+    def test_target_verdicts(self):
+        self.assertEqual(self.target("echo '[system] tests: ok one'; echo 'ok two'", 1), (2, 0, 0))
+
+    def test_target_failure(self):
+        self.assertEqual(self.target("echo '[system] tests: FAIL one: got 3'; echo ok two", 3),
+                         (1, 1, 0))
+
+    def test_target_that_ends_before_its_end(self):
+        self.assertEqual(self.target("echo ok one", 0), (1, 1, 0))
+
+    def test_target_that_says_nothing(self):
+        self.assertEqual(self.target("", 1), (0, 1, 0))
+
+    def test_time_limit(self):
+        with mock.patch("check.boots.TARGET_LIMIT", 0.2):
+            self.assertEqual(self.target("echo ok one; sleep 60", 1), (1, 1, 0))
+
+    def test_nothing_outlives_the_time_limit(self):
+        log = os.path.join(self.directory.name, "log")
+        marker = os.path.join(self.directory.name, "marker")
+        command = [self.script(f"(sleep 1; touch {marker}) & sleep 60")]
+        self.assertIn("no end within", run.run(command, log, 0.2))
+        with self.assertRaises(run.TooLong):
+            for _ in run.lines_of(["sleep", "1.5"], log, 1.4):
+                pass
+        self.assertFalse(os.path.exists(marker))
+
+    def test_program_that_does_not_exist(self):
+        self.assertIn("nowhere", run.run(["/nowhere"], os.path.join(self.directory.name, "log"), 1))
+
+    def test_figures_are_read_from_json_lines(self):
+        log = os.path.join(self.directory.name, "log")
+        with open(log, "w", encoding="utf-8") as file:
+            file.write('table\n{"name": "signal", "instructions": 7}\n{broken\n{"other": 1}\n')
+        self.assertEqual(boots.figures(log), {"signal": 7})
+
+    def test_scenarios_are_read_from_the_list(self):
+        with mock.patch("check.boots.SIMULATE", self.script("echo 'linux-shell  a shell'; echo ce x")):
+            names, reason = boots.scenario_names(os.path.join(self.directory.name, "log"))
+        self.assertEqual((names, reason), (["linux-shell", "ce"], ""))
+        with mock.patch("check.boots.SIMULATE", self.script("exit 1")):
+            self.assertEqual(boots.scenario_names(os.path.join(self.directory.name, "log"))[0], [])
+
+    def test_last_line_counts(self):
+        self.report.ok("a", 1)
+        self.report.fail("b", 1, "why")
+        self.report.skip("c", "why")
+        self.report.summary()
+        self.assertEqual(self.out.getvalue().splitlines()[-1], "1 passed, 1 failed, 1 skipped")
+
+    def test_exit_status_says_whether_any_failed(self):
+        def stage(fails):
+            def body(report):
+                """A stage."""
+                report.judge("x", 0, "why" if fails else "")
+            return body
+        with mock.patch("check.cli.STAGES", {"a": stage(False), "b": stage(True)}), mock.patch(
+                "sys.stdout", io.StringIO()):
+            self.assertEqual(cli.main([]), 1)
+            self.assertEqual(cli.main(["--stage", "a"]), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
