@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stages target, scenarios, iso and bench: what needs an emulator."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -16,6 +17,7 @@ CLEAN_END = 1
 TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
 TARGET_RUNS = (("debug", "intel"), ("release", "amd"))
+MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
 
 
@@ -82,11 +84,23 @@ def stage_scenarios(report):
     names, reason = scenario_names(log_path("scenarios", "list"))
     if reason:
         report.fail("list", watch.lap(), reason)
-    for name in names:
-        watch = Watch()
-        log = log_path("scenarios", name)
-        reason = run([SIMULATE, "--scenario", name], log, SCENARIO_LIMIT)
-        report.judge(name, watch.lap(), reason, log)
+        return
+    for preset in ("release", "debug"):
+        reason = builds.build(preset)
+        if reason:
+            report.fail(f"build-{preset}", watch.lap(), reason)
+            return
+    # Emulators use one CPU each, and nothing in a verdict depends on how fast they are.
+    with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(play, name) for name in names]):
+            report.judge(*done.result())
+
+
+def play(name):
+    """(name, seconds, reason, log) of one scenario."""
+    watch, log = Watch(), log_path("scenarios", name)
+    reason = run([SIMULATE, "--scenario", name], log, SCENARIO_LIMIT)
+    return name, watch.lap(), reason, log if reason else None
 
 
 def stage_iso(report):

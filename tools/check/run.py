@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs programs with a time limit; their output goes to a log."""
 
+import atexit
 import os
 import selectors
 import signal
@@ -8,6 +9,10 @@ import subprocess
 import time
 
 from .report import LOGS, TOP
+
+
+# What runs now; nothing may outlive this process.
+_live = set()
 
 
 class TooLong(Exception):
@@ -29,11 +34,19 @@ def tail(path, lines=20):
 
 def stop(process):
     """Ends a program and all that it started."""
+    _live.discard(process)
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     process.wait()
+
+
+@atexit.register
+def stop_all():
+    """Ends whatever still runs."""
+    for process in list(_live):
+        stop(process)
 
 
 def lines_of(command, log, limit, cwd=TOP, env=None):
@@ -43,6 +56,7 @@ def lines_of(command, log, limit, cwd=TOP, env=None):
     with open(log, "wb") as file, subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True) as process:
+        _live.add(process)
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(process.stdout, selectors.EVENT_READ)

@@ -71,9 +71,10 @@ def is_current(output, stamp):
 def write(path, data):
     """Replaces a file as a whole, so that nobody sees half of it."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path + ".partial", "wb") as file:
+    partial = f"{path}.{os.getpid()}.partial"
+    with open(partial, "wb") as file:
         file.write(data)
-    os.replace(path + ".partial", path)
+    os.replace(partial, path)
 
 
 def write_stamp(path, stamp):

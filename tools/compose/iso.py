@@ -28,7 +28,7 @@ def make_iso(image, output, name, append=""):
         shutil.copyfile(image, os.path.join(stage, "boot", "cairn.elf"))
         with open(os.path.join(stage, "boot", "grub", "grub.cfg"), "w", encoding="utf-8") as file:
             file.write(GRUB_CFG.format(name=name, append=append))
-        partial = output + ".partial"
+        partial = f"{output}.{os.getpid()}.partial"
         done = subprocess.run(["grub-mkrescue", "-o", partial, stage], text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
