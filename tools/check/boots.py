@@ -8,7 +8,7 @@ import re
 
 from . import builds
 from .report import TOP, Watch
-from .run import TooLong, lines_of, log_path, run, tail
+from .run import TooLong, lines_of, log_path, run, stop_all, tail
 
 CPUS = {"intel": "Haswell,+svm,+npt", "amd": "EPYC"}
 DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
@@ -92,8 +92,14 @@ def stage_scenarios(report):
             return
     # Emulators use one CPU each, and nothing in a verdict depends on how fast they are.
     with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(play, name) for name in names]):
-            report.judge(*done.result())
+        jobs = [pool.submit(play, name) for name in names]
+        try:
+            for done in concurrent.futures.as_completed(jobs):
+                report.judge(*done.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            raise
 
 
 def play(name):

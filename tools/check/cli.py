@@ -2,6 +2,8 @@
 """The command line of ./check."""
 
 import argparse
+import signal
+import sys
 
 from . import boots, builds, source, units
 from .report import Report, Watch
@@ -41,6 +43,7 @@ def main(arguments):
         for name, stage in STAGES.items():
             print(f"{name:<10} {stage.__doc__}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report, watch = Report(), Watch()
     for name, stage in STAGES.items():
         if options.stage and name not in options.stage:
