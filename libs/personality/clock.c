@@ -83,7 +83,7 @@ long linux_nanosleep(const struct linux_call *call)
 
 	if (!valid(time))
 		return -EINVAL;
-	signals_sleep_until(cairn_tsc() + cairn_ticks_from_us(us_of(time)));
+	personality_sleep_until(cairn_tsc() + cairn_ticks_from_us(us_of(time)));
 	return 0;
 }
 
@@ -94,7 +94,7 @@ long linux_clock_nanosleep(const struct linux_call *call)
 
 	if (!known_clock(call->arg[0]) || !valid(time))
 		return -EINVAL;
-	signals_sleep_until(start + cairn_ticks_from_us(us_of(time)));
+	personality_sleep_until(start + cairn_ticks_from_us(us_of(time)));
 	return 0;
 }
 
@@ -123,7 +123,7 @@ long linux_futex(const struct linux_call *call)
 		if (timeout != NULL) {
 			if (!valid(timeout))
 				return -EINVAL;
-			signals_sleep_until(cairn_tsc() + cairn_ticks_from_us(us_of(timeout)));
+			personality_sleep_until(cairn_tsc() + cairn_ticks_from_us(us_of(timeout)));
 			return -ETIMEDOUT;
 		}
 		cairn_log("personality: a lock that nobody can release: the server ends");

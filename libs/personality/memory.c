@@ -14,7 +14,7 @@ static struct page_heap heap;
 static unsigned char *base;
 static uintptr_t break_now;
 
-void memory_init(unsigned char *memory, size_t size)
+void personality_memory_init(unsigned char *memory, size_t size)
 {
 	base = memory;
 	break_now = (uintptr_t)memory;

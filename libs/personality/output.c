@@ -43,7 +43,7 @@ static void put(struct line *line, const char *bytes, size_t length)
 }
 
 /* An unfinished line must not be lost when the program ends. */
-void output_flush(void)
+void personality_output_flush(void)
 {
 	for (size_t i = 0; i < 2; i++) {
 		if (lines[i].length != 0)

@@ -79,5 +79,5 @@ __attribute__((used)) long personality_call(const struct linux_call *call)
 
 void personality_init(unsigned char *heap, size_t size)
 {
-	memory_init(heap, size);
+	personality_memory_init(heap, size);
 }

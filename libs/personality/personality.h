@@ -30,7 +30,7 @@ long linux_readv(const struct linux_call *call);
 long linux_ioctl(const struct linux_call *call);
 long linux_close(const struct linux_call *call);
 long linux_lseek(const struct linux_call *call);
-void output_flush(void);
+void personality_output_flush(void);
 
 long linux_brk(const struct linux_call *call);
 long linux_mmap(const struct linux_call *call);
@@ -38,7 +38,7 @@ long linux_munmap(const struct linux_call *call);
 long linux_mprotect(const struct linux_call *call);
 long linux_mremap(const struct linux_call *call);
 long linux_madvise(const struct linux_call *call);
-void memory_init(unsigned char *heap, size_t size);
+void personality_memory_init(unsigned char *heap, size_t size);
 
 long linux_clock_gettime(const struct linux_call *call);
 long linux_clock_getres(const struct linux_call *call);

@@ -68,7 +68,7 @@ static long end_by_signal(uint64_t signal)
 		return 0;
 	if (signal >= SIGNALS)
 		return -EINVAL;
-	output_flush();
+	personality_output_flush();
 	text_add(&text, "personality: ended by signal ");
 	text_add_number(&text, signal);
 	text_add(&text, signal == SIGABRT ? " (abort)" : "");
@@ -93,7 +93,7 @@ long linux_tgkill(const struct linux_call *call)
 
 long linux_exit(const struct linux_call *call)
 {
-	output_flush();
+	personality_output_flush();
 	personality_end((int)call->arg[0]);
 }
 

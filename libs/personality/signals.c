@@ -6,7 +6,7 @@
 
 static uint64_t kept;
 
-void signals_sleep_until(uint64_t deadline)
+void personality_sleep_until(uint64_t deadline)
 {
 	uint64_t bits;
 

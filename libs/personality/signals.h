@@ -6,6 +6,6 @@
 #include <stdint.h>
 
 /* Sleeps until the TSC has reached `deadline`; bits that arrive meanwhile are kept for cairn_wait_signals. */
-void signals_sleep_until(uint64_t deadline);
+void personality_sleep_until(uint64_t deadline);
 
 #endif

@@ -142,7 +142,9 @@ struct log_record {
 };
 struct log_ring {
 	uint64_t head, tail, dropped;
-	uint64_t reserved[5];
+	uint64_t flush_asked;    /* by the producer: answer when all that was put before has left the machine … */
+	uint64_t flush_answered; /* … with the same number */
+	uint64_t reserved[3];
 	struct log_record record[LOG_RECORDS];
 };
 _Static_assert(sizeof(struct log_record) == 256, "whole cache lines");
