@@ -81,7 +81,7 @@ def sleeping_survives(stage: Stage, vm: str, kind: str, tag: str) -> Victim:
     stage.at_random()
     start = stage.out.position()
     stage.inject(kind, spa)
-    record = taken_from_vm(stage, vm, victim, spa, start, {"srao": ("SRAO",), "deferred": ("deferred",)}[kind])
+    record = taken_from_vm(stage, vm, victim, spa, start, {"srao": ("SRAO",), "deferred": ("DEFERRED",)}[kind])
     if not stage.native:
         stage.out.wait_for(
             rf"vMCE injected: AO gpa {page_of(victim.gpa):#x}\b", "system", start, STEP, "the action-optional notice"
@@ -102,6 +102,22 @@ def kill_by_touch(stage: Stage, vm: str, victim: Victim, tag: str) -> None:
     start = stage.out.position()
     stage.out.type(vm, f"kill -USR1 {victim.pid}")
     wait_death(stage, vm, tag, start)
+
+
+def resting_dies_at_touch(stage: Stage, vm: str, tag: str) -> None:
+    """An action-required error whose page is consumed later only: the process lives until it touches it."""
+    victim = stage.start_victim(vm, "sleep", tag)
+    spa = stage.system_physical(vm, victim.gpa)
+    stage.at_random()
+    start = stage.out.position()
+    stage.inject("srar", spa)
+    record = taken_from_vm(stage, vm, victim, spa, start, ("SRAR",))
+    kill_by_touch(stage, vm, victim, tag)
+    wait_recovered(stage, vm, victim.gpa, start)
+    stage.say(
+        f"{tag}: page {page_of(victim.gpa):#x} lost, pid {victim.pid} died of SIGBUS when it touched it; "
+        f"interrupted: {record.context if record else 'Linux'}"
+    )
 
 
 def ce_native(stage: Stage, vm: str) -> None:

@@ -75,13 +75,13 @@ class Stage:
 
     # Starting and ending
 
-    def start(self, system: str, *overrides: str, variant: str = "") -> None:
+    def start(self, system: str, *overrides: str, variant: str = "", marked: bool = True) -> None:
         """Boots a system of systems/, with the composer's overrides (KEY=VALUE)."""
         image = build.image(system, self.preset, overrides, variant)
         settings = Settings(
             cpu=self.cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=system,
         )
-        self._boot(settings, list(image.vms), marked=True)
+        self._boot(settings, list(image.vms), marked)
         self.say(f"{system} starts ({self.cpu}, {self.preset})" + "".join(f", {word}" for word in overrides))
 
     def start_native(self, append: str, memory: int = 256) -> None:
@@ -130,7 +130,8 @@ class Stage:
         """Types a command into a guest's plain shell and returns its output; it must succeed."""
         self._commands += 1
         start = self.out.position()
-        self.out.type(vm, f'{command}; echo "done $? {self._commands}"')
+        joint = "" if command.endswith("&") else ";"
+        self.out.type(vm, f'{command}{joint} echo "done $? {self._commands}"')
         match, end = self.out.wait_for(rf"^done (\d+) {self._commands}$", vm, start, timeout, f"the end of `{command}`")
         if match[1] != "0":
             raise Unexpected(f"`{command}` in {vm} ended with status {match[1]}")

@@ -111,7 +111,7 @@ def dispatch(args: argparse.Namespace) -> int:
         if args.memory:
             overrides.append(f"system.memory={args.memory} MiB")
         image = build.image(args.system or "default", args.preset, tuple(overrides), "-custom" if overrides else "")
-    return interactive(image, args.cpu or "intel", None, None, bool(args.kernel))
+    return interactive(image, args.cpu or "intel")
 
 
 def _terminate(*_: object) -> None:

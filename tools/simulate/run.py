@@ -77,10 +77,10 @@ def how_to(cpu: str, image: build.Image) -> str:
     )
 
 
-def interactive(image: build.Image, cpu: str, cpus: int | None, memory: int | None, is_payload: bool) -> int:
+def interactive(image: build.Image, cpu: str) -> int:
     """Runs until the machine ends or the user leaves; returns the exit status."""
     settings = Settings(
-        cpu=cpu, cpus=cpus or image.cpus, memory=memory or image.memory, kernel=image.path, system=image.name,
+        cpu=cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=image.name,
     )
     directory = RUN / f"{image.name}-{os.getpid()}"
     _forget_old_runs()
@@ -99,10 +99,10 @@ def interactive(image: build.Image, cpu: str, cpus: int | None, memory: int | No
             status = None
         else:
             status = machine.wait(10)
-        return conclude(session, status, machine, is_payload)
+        return conclude(session, status, machine)
 
 
-def conclude(session: Session, status: int | None, machine: Machine, is_payload: bool) -> int:
+def conclude(session: Session, status: int | None, machine: Machine) -> int:
     """Says how the run ended, judged by what was printed: QEMU's own exit status alone proves nothing."""
     printed = session.printed.decode(errors="replace")
     say = lambda text: print(f"\r\ncairn: {text} (transcript: {machine.serial_log})", file=sys.stderr)

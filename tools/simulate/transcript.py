@@ -76,10 +76,18 @@ def to_system_physical(pieces: Iterable[Piece], vm: str, gpa: int) -> int:
     raise SimulateError(f"{gpa:#x} is not in the memory of {vm} ({ranges})")
 
 
+_FREE = re.compile(r"memory: free at system-physical (0x[0-9a-f]+)\.\.(0x[0-9a-f]+)")
+
+
+def parse_free(lines: Iterable[str]) -> list[tuple[int, int]]:
+    """(start, end) of each range that the root-task has left over."""
+    return [(int(m[1], 0), int(m[2], 0)) for line in lines if (m := _FREE.search(line))]
+
+
 _RECORD = re.compile(
     r"record cpu (?P<cpu>\d+) seq (?P<seq>\d+) bank (?P<bank>\d+) status (?P<status>0x[0-9a-f]+) "
     r"addr (?P<addr>0x[0-9a-f]+) misc (?P<misc>0x[0-9a-f]+) mcg (?P<mcg>0x[0-9a-f]+) context (?P<context>[\w-]+) "
-    r"owner (?P<owner>[\w-]+)(?P<more>[^\n]*?) class (?P<class>[\w-]+) action (?P<action>[\w-]+)"
+    r"owner (?P<owner>\S+) class (?P<class>[\w-]+) action (?P<action>[\w-]+)"
 )
 CONTEXTS = ("guest-user", "guest-kernel", "kernel", "server", "idle")
 
@@ -136,6 +144,8 @@ def parse_retired(text: str) -> Retired | None:
         if holder:
             address = int(holder[4], 0) if holder[4] else None
             holders.append(Holder(holder[1], holder[2] or "", address))
+        elif part.strip() not in ("", "none"):
+            holders.append(Holder("other", part.strip(), None))
     return Retired(int(match[1], 0), tuple(holders))
 
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the machine-check scenarios have in common."""
+
+import re
+from typing import Callable, Iterator
+
+from simulate import transcript
+from simulate.console import Unexpected
+from simulate.transcript import CONTEXTS
+
+from .stage import STEP, Stage
+
+HIT, OTHER = "linux-1", "linux-2"
+ERRORS = 20
+# At most so many more errors until each kind of interrupted context has occurred.
+MORE = 60
+# What runs in the VM while its victim sleeps, to be met in a certain context. "": nothing, so that all are idle.
+LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "exit", "idle": ""}
+
+
+def start(stage: Stage, *overrides: str, variant: str = "") -> None:
+    """Boots the two VMs, with a bystander in each."""
+    stage.start("scenario-mce", *overrides, variant=variant)
+    for vm in (HIT, OTHER):
+        stage.ready(vm)
+    for vm in (HIT, OTHER):
+        stage.start_bystander(vm)
+
+
+class Load:
+    """A process in a VM that keeps it busy: spin, exit or kernel; "" for none."""
+
+    def __init__(self, stage: Stage, vm: str, mode: str) -> None:
+        self.stage, self.vm, self.mode = stage, vm, mode
+
+    def __enter__(self) -> "Load":
+        if self.mode:
+            self.stage.shell(self.vm, f"load {self.mode} &")
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.mode and kind is None:
+            self.stage.shell(self.vm, "killall load")
+
+
+def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
+    """Goes on injecting, with loads that make the missing contexts likely, until each has occurred; returns how many."""
+    more = 0
+    while True:
+        missing = [context for context in CONTEXTS if not stage.contexts[context]]
+        if not missing:
+            return more
+        if more >= MORE:
+            raise Unexpected(f"no error interrupted {' or '.join(missing)} in {more} more tries")
+        with Load(stage, HIT, LOADS[missing[0]]):
+            for _ in range(4):
+                more += 1
+                hit(f"context-{more}")
+                if stage.contexts[missing[0]]:
+                    break
+
+
+def injected(stage: Stage) -> Iterator[tuple[str, int]]:
+    """(AR or AO, guest-physical address) of each virtual machine check that was delivered."""
+    for text in stage.out.texts("system"):
+        match = re.search(r"vMCE injected: (AR|AO) gpa (0x[0-9a-f]+)", text)
+        if match:
+            yield match[1], int(match[2], 0)
+
+
+def other_never_noticed(stage: Stage) -> None:
+    """No gap, no wrong result, not a word about machine checks from the other VM, and it goes on."""
+    stage.forbid(r"[Mm]achine [Cc]heck|Memory failure|mce:|Hardware Error", OTHER, why="it should not notice")
+    stage.bystander_goes_on(OTHER)
+
+
+def finish(stage: Stage, errors: int) -> None:
+    """After `errors` pages were lost: the guest counts each, is alive, and nobody else noticed."""
+    corrupted = stage.corrupted_kb(HIT)
+    if corrupted != 4 * errors:
+        raise Unexpected(f"{HIT} counts {corrupted} kB as corrupted instead of {4 * errors} kB for {errors} errors")
+    stage.say(f"{HIT}: HardwareCorrupted {corrupted} kB for {errors} errors; its shell answers")
+    stage.bystander_goes_on(HIT)
+    other_never_noticed(stage)
+    stage.forbid(r"CORRUPTED", HIT, why="a victim read wrong data")
+    pages = [victim.gpa for text in stage.out.texts(HIT) if (victim := transcript.parse_victim(text))]
+    stage.say(f"{len(set(pages))} different pages")
+    if len(set(pages)) != len(pages):
+        raise Unexpected("a lost page was used again by the guest")
+    stage.say_contexts()
+
+
+def both_alive(stage: Stage) -> None:
+    for vm in (HIT, OTHER):
+        if stage.shell(vm, "echo answer-$((6 * 7))", STEP)[-1:] != ["answer-42"]:
+            raise Unexpected(f"{vm}'s shell does not answer")

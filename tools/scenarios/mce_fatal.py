@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A corrupt processor context: the record is printed, and everything stops."""
+
+import re
+import time
+
+from simulate.console import Unexpected
+from simulate.inject import error_for
+
+from .mce import HIT, OTHER, start
+from .stage import STEP, Stage
+
+SUMMARY = "processor context corrupt (PCC): the record is printed, no VM runs any more, everything stops; three times"
+CPUS = ("intel", "amd")
+SAMPLES = 20
+
+
+def fatal_once(stage: Stage, mode: str) -> None:
+    start(stage)
+    victim = stage.start_victim(HIT, mode, "fatal")
+    spa = stage.system_physical(HIT, victim.gpa)
+    stage.at_random(0.0, 1.0)
+    begin = stage.out.position()
+    stage.out.expect_disaster = True
+    stage.inject("fatal", spa)
+    match, _ = stage.out.wait_for(r"cairn: fatal machine check: .*", None, begin, STEP, "the fatal record")
+    stage.say(match[0])
+    stage.out.wait_for(r"cairn: stopped", None, begin, STEP, "`cairn: stopped`")
+    printed = " ".join(stage.out.texts(None, begin))
+    for what, value in (("status", error_for(stage.cpu, "fatal").status), ("address", spa)):
+        if not re.search(rf"\b(0x)?0*{value:x}\b", printed):
+            raise Unexpected(f"the {what} {value:#x} of the record was not printed")
+    nothing_runs(stage)
+
+
+def nothing_runs(stage: Stage) -> None:
+    """No VM prints any more, and each CPU stands still at one place, with interrupts off."""
+    quiet_from = stage.out.position()
+    places = set()
+    for _ in range(SAMPLES):
+        time.sleep(0.1)
+        registers = stage.machine.qmp.monitor("info registers")
+        match = re.search(r"RIP=([0-9a-f]+) RFL=([0-9a-f]+).*?HLT=(\d)", registers, re.DOTALL)
+        if not match:
+            raise Unexpected("QEMU does not tell the registers")
+        places.add((match[1], match[3]))
+        if int(match[2], 16) & 0x200:
+            raise Unexpected("the CPU runs with interrupts enabled after `cairn: stopped`")
+    if len(places) != 1:
+        raise Unexpected(f"the CPU still runs after `cairn: stopped`: {sorted(places)}")
+    for vm in (HIT, OTHER):
+        if stage.out.texts(vm, quiet_from):
+            raise Unexpected(f"{vm} goes on after `cairn: stopped`")
+    stage.say("stopped: no VM prints, the CPU stands still")
+
+
+def run(stage: Stage) -> None:
+    for mode in ("spin", "exit", "sleep"):
+        fatal_once(stage, mode)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Errors on memory that nobody uses: retired, and never handed out again."""
+
+from simulate import transcript
+from simulate.console import Unexpected
+from simulate.inject import PAGE
+
+from .guest_errors import sleeping_survives
+from .mce import ERRORS, HIT, other_never_noticed, start
+from .stage import Stage
+
+SUMMARY = "errors on memory that nobody uses: retired, and not handed out when a VM is built anew"
+CPUS = ("intel", "amd")
+
+
+def retire_free(stage: Stage, kind: str, spa: int) -> None:
+    stage.at_random()
+    start = stage.out.position()
+    stage.inject(kind, spa)
+    record = stage.record(spa, start)
+    retired = stage.retired(spa, start)
+    if retired.holders or record.owner != "none":
+        raise Unexpected(f"{spa:#x} was said to be free, but was held: {record.owner} {retired.holders}")
+    stage.say(f"{spa:#x}: retired, nobody held it; interrupted: {record.context}")
+
+
+def not_handed_out(stage: Stage, pages: list[int]) -> None:
+    for piece in transcript.parse_pieces(stage.out.texts()):
+        for page in pages:
+            if piece.spa <= page < piece.spa + piece.end - piece.start:
+                raise Unexpected(f"the retired page {page:#x} was handed out to {piece.vm}")
+
+
+def run(stage: Stage) -> None:
+    kind = "srao" if stage.cpu == "intel" else "deferred"
+    start(stage)
+    free = transcript.parse_free(stage.out.texts())
+    if not free:
+        raise Unexpected("the root-task did not say which memory is free")
+    pages: list[int] = []
+    while len(pages) < ERRORS:
+        first, end = stage.random.choice(free)
+        page = stage.random.randrange(first // PAGE, end // PAGE) * PAGE
+        if page not in pages:
+            retire_free(stage, kind, page)
+            pages.append(page)
+    victim = sleeping_survives(stage, HIT, kind, "reboot")
+    pages.append(stage.system_physical(HIT, victim.gpa))
+    position = stage.out.position()
+    stage.out.type(HIT, "reboot -f")
+    stage.ready(HIT, position)
+    not_handed_out(stage, pages)
+    stage.say(f"{HIT} was built anew, without any of the {len(pages)} retired pages")
+    if stage.corrupted_kb(HIT) != 0:
+        raise Unexpected(f"{HIT} starts with corrupted memory")
+    other_never_noticed(stage)
+    stage.say_contexts()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Keys, descriptions made for payloads, exit statuses: what an interactive run does without running anything."""
+
+import contextlib
+import io
+import pathlib
+import subprocess
+import tempfile
+import tomllib
+import types
+import unittest
+
+from simulate import bench, cli, machine, run
+from simulate.errors import SimulateError
+from simulate.terminal import Keys
+
+
+class Typing(unittest.TestCase):
+    def test_keys_go_to_the_machine(self):
+        self.assertEqual(Keys().feed(b"ls\x03\x1d1"), (b"ls\x03\x1d1", False, False))
+
+    def test_the_prefix_and_x_leave_also_when_they_come_one_by_one(self):
+        keys = Keys()
+        self.assertEqual(keys.feed(b"ab\x01"), (b"ab", False, False))
+        self.assertEqual(keys.feed(b"xcd"), (b"", True, False))
+
+    def test_the_prefix_itself_can_be_sent(self):
+        self.assertEqual(Keys().feed(b"\x01a"), (b"\x01", False, False))
+        self.assertEqual(Keys().feed(b"\x01\x01"), (b"\x01", False, False))
+        self.assertEqual(Keys().feed(b"\x01k"), (b"\x01k", False, False))
+
+    def test_help_is_shown(self):
+        self.assertEqual(Keys().feed(b"\x01h"), (b"", False, True))
+
+
+class Payloads(unittest.TestCase):
+    def test_the_description_says_what_the_command_line_says(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(bytes(3 << 20))
+            file.flush()
+            path = pathlib.Path(file.name)
+            text = run.payload_description(path, path, 'a="b\\c"', 2, 128, 1)
+        data = tomllib.loads(text)
+        vm = data["vm"][0]
+        self.assertEqual(vm["cmdline"], 'a="b\\c"')
+        self.assertEqual((vm["memory"], vm["vcpus"], data["system"]["cpus"]), ("128 MiB", 2, 2))
+        self.assertTrue(vm["debug_exit"] and vm["end_system"])
+        self.assertEqual(vm["initrd"], str(path))
+        self.assertGreaterEqual(int(data["system"]["memory"].split()[0]), 128 + 512 + 6)
+
+    def test_the_serial_console_is_the_default(self):
+        text = run.payload_description(pathlib.Path(__file__), None, None, 1, 64, 1)
+        self.assertEqual(tomllib.loads(text)["vm"][0]["cmdline"], "console=ttyS0")
+        self.assertNotIn("initrd", tomllib.loads(text)["vm"][0])
+
+
+class Ends(unittest.TestCase):
+    def conclude(self, printed, status, left=False):
+        session = types.SimpleNamespace(printed=printed.encode(), left=left)
+        fake = types.SimpleNamespace(serial_log="log", complaint=lambda: "nothing")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            return run.conclude(session, status, fake), said.getvalue()
+
+    def test_a_clean_end(self):
+        self.assertEqual(self.conclude("x\r\n[system] root: system: ended (all VMs have stopped)\r\n", 1)[0], 0)
+
+    def test_a_guests_debug_exit_is_handed_on(self):
+        self.assertEqual(self.conclude("system: ended (vm guest: debug exit 5)", 11)[0], 11)
+
+    def test_exit_status_0_of_the_emulator_proves_nothing(self):
+        status, said = self.conclude("half a line", 0)
+        self.assertEqual(status, run.STATUS_STOPPED)
+        self.assertIn("did not say", said)
+
+    def test_a_fatal_machine_check_is_reported(self):
+        status, said = self.conclude("cairn: fatal machine check: cpu 0\r\ncairn: stopped\r\n", None)
+        self.assertEqual(status, run.STATUS_FATAL_MACHINE_CHECK)
+        self.assertIn("fatal machine check", said)
+
+    def test_leaving_is_fine(self):
+        self.assertEqual(self.conclude("anything", None, left=True)[0], 0)
+
+
+class Addresses(unittest.TestCase):
+    def test_nonsense_is_refused(self):
+        self.assertEqual(run.parse_address("0x1000"), 4096)
+        with self.assertRaisesRegex(SimulateError, "not an address"):
+            run.parse_address("12g")
+
+
+class CommandLine(unittest.TestCase):
+    def check(self, *words):
+        cli.check_combination(cli.parser().parse_args(words))
+
+    def test_what_does_not_go_together_is_refused(self):
+        for words in (["--gpa", "1"], ["--initrd", "x"], ["--scenario", "x", "--bench"], ["default", "--kernel", "x"],
+                      ["--emulator", "bochs"], ["--bench", "--memory", "512"]):
+            with self.subTest(words=words), self.assertRaises(SimulateError):
+                self.check(*words)
+
+    def test_what_goes_together_is_accepted(self):
+        self.check()
+        self.check("systems/default.toml", "--cpu", "amd", "--memory", "2048")
+        self.check("--inject", "srar", "--vm", "linux-1", "--gpa", "0x1000")
+        self.check("--kernel", "bzImage", "--initrd", "i", "--append", "", "--guest-memory", "128")
+
+
+class Emulator(unittest.TestCase):
+    def test_the_command_line_has_what_the_settings_say(self):
+        settings = machine.Settings(cpu="amd", cpus=2, memory=512, icount=True, kernel=pathlib.Path("k"))
+        command = machine.command_line(settings, pathlib.Path("c"), [pathlib.Path("q")], pathlib.Path("l"))
+        text = " ".join(command)
+        for part in ("-cpu EPYC", "-smp 2", "-m 512", "-icount shift=0,sleep=off", "-kernel k", "unix:q,"):
+            self.assertIn(part, text)
+
+    def test_a_dead_machine_has_no_state(self):
+        process = subprocess.Popen(["/bin/true"])
+        process.wait()
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "state.json"
+            self.assertIsNone(machine.read_state(path))
+            path.write_text('{"pid": %d}' % process.pid)
+            self.assertIsNone(machine.read_state(path))
+            path.write_text("nonsense")
+            self.assertIsNone(machine.read_state(path))
+
+
+class Measurements(unittest.TestCase):
+    def test_two_runs_that_differ_are_refused(self):
+        self.assertEqual(bench._agreed("x", {"a": 1}, {"a": 1}), {"a": 1})
+        with self.assertRaisesRegex(SimulateError, "a: 1 and 2"):
+            bench._agreed("x", {"a": 1}, {"a": 2})
+        with self.assertRaises(SimulateError):
+            bench._agreed("x", {"a": 1}, {})
+
+    def test_the_table_names_every_figure(self):
+        text = bench.table({"vmexit_cpuid": 250, "null_syscall": 50})
+        self.assertIn("496", text)
+        self.assertIn("null_syscall", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
