@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A Linux process that computes on while others are hit by errors, and whose lines show any gap or wrong result. */
+/* A Linux process that computes on while others are hit, and whose lines show any gap or wrong
+ * result. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 #include "sha256.h"
 
 #define HASHES_PER_STEP 500u
-#define TABLE_WORDS     16384u /* 128 KiB that must keep its content from step to step */
+#define TABLE_WORDS	16384u /* 128 KiB that must keep its content from step to step */
 
 static uint64_t table[TABLE_WORDS];
 
@@ -27,7 +28,8 @@ static int table_intact(uint64_t step)
 	return 1;
 }
 
-/* The chain: all zeroes first; a step hashes HASHES_PER_STEP times. Whoever reads the lines can compute it as well. */
+/* The chain: zeroes first; a step hashes HASHES_PER_STEP times. Whoever reads the lines can compute
+ * it, too. */
 static void advance(uint8_t digest[SHA256_SIZE])
 {
 	for (unsigned int i = 0; i < HASHES_PER_STEP; i++)
@@ -41,7 +43,8 @@ int main(int argc, char **argv)
 	struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000};
 
 	if (argc > 2 || pause_ms < 0) {
-		fputs("usage: bystander [PAUSE-MS]: one line per step, that long apart at least\n", stderr);
+		fputs("usage: bystander [PAUSE-MS]: one line per step, that long apart at least\n",
+		      stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -55,8 +58,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 		fill_table(step);
-		printf("bystander: step %" PRIu64 " ok %02x%02x%02x%02x\n", step, digest[0], digest[1],
-		       digest[2], digest[3]);
+		printf("bystander: step %" PRIu64 " ok %02x%02x%02x%02x\n", step, digest[0],
+		       digest[1], digest[2], digest[3]);
 		nanosleep(&pause, NULL);
 	}
 }

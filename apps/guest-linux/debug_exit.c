@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writes its argument to the debug-exit port 0xf4, which ends the machine with status (value << 1) | 1. */
+/* Writes its argument to the debug-exit port 0xf4: the machine ends with status (value << 1) | 1.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

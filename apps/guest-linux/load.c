@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A Linux process that keeps its virtual CPU busy in a chosen way, so that an error meets it there. */
+/* A Linux process that keeps its virtual CPU busy in a chosen way, so that an error meets it there.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,8 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "kernel") == 0) {
 		char buffer[4096];
 
-		/* getrandom: long stays in the guest's kernel, which computes and takes no lock for others. */
+		/* getrandom: long stays in the guest's kernel, which computes and takes no lock for
+		 * others. */
 		for (;;)
 			(void)syscall(SYS_getrandom, buffer, sizeof(buffer), 0);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Prints its arguments and the time-stamp counter: under `-icount shift=0` that is the instructions executed so far. */
+/* Prints its arguments and the time-stamp counter: under `-icount shift=0` that is the instructions
+ * executed so far. */
 #include <stdint.h>
 #include <stdio.h>
 

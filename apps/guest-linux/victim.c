@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A Linux process that owns one page, says where it lies in guest-physical memory, and loses it to a memory error. */
+/* A Linux process that owns one page, says where it lies in guest-physical memory, and loses it to
+ * a memory error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +16,7 @@
 #define POOL_PAGES 512ul
 
 /* Linux, Documentation/admin-guide/mm/pagemap.rst: bits 54:0 frame number, bit 63 present. */
-#define PAGEMAP_FRAME   ((1ull << 55) - 1)
+#define PAGEMAP_FRAME	((1ull << 55) - 1)
 #define PAGEMAP_PRESENT (1ull << 63)
 
 static const char usage[] =
@@ -35,7 +36,8 @@ static int guest_physical(const volatile void *page, uint64_t *gpa)
 		return -1;
 	ssize_t got = pread(fd, &entry, sizeof(entry), where);
 	close(fd);
-	if (got != (ssize_t)sizeof(entry) || !(entry & PAGEMAP_PRESENT) || !(entry & PAGEMAP_FRAME)) {
+	if (got != (ssize_t)sizeof(entry) || !(entry & PAGEMAP_PRESENT) ||
+	    !(entry & PAGEMAP_FRAME)) {
 		errno = EPERM; /* frame numbers read 0 without CAP_SYS_ADMIN */
 		return -1;
 	}
@@ -52,15 +54,18 @@ static uint64_t pattern(uint64_t seed, uint64_t word)
 	return x ^ x >> 32;
 }
 
-/* One page out of a pool, so that successive victims get pages in many places; the rest is given back. */
+/* One page out of a pool, so that successive victims get pages in many places; the rest is given
+ * back. */
 static volatile uint64_t *take_page(uint64_t seed)
 {
 	size_t size = POOL_PAGES * PAGE_SIZE;
-	uint8_t *pool = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *pool =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (pool == MAP_FAILED)
 		return NULL;
-	/* A huge page would be one physical run; without THP in the kernel the call fails, which is fine. */
+	/* A huge page would be one physical run; without THP in the kernel the call fails, which is
+	 * fine. */
 	(void)madvise(pool, size, MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < POOL_PAGES; i++)
 		pool[i * PAGE_SIZE] = 1;
@@ -78,7 +83,8 @@ static volatile uint64_t *take_page(uint64_t seed)
 	return page;
 }
 
-/* Data that comes back wrong, instead of a signal, would be silent corruption: the worst outcome. */
+/* Data that comes back wrong, instead of a signal, would be silent corruption: the worst outcome.
+ */
 static void check_word(volatile uint64_t *page, uint64_t seed, uint64_t word)
 {
 	uint64_t value = page[word];
@@ -132,7 +138,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	/* Blocked before the page is announced: a signal sent as soon as the line appears is not lost. */
+	/* Blocked before the page is announced: a signal sent as soon as the line appears is not
+	 * lost. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
