@@ -35,6 +35,11 @@ uint64_t forge_use(uint64_t other)
 	return before;
 }
 
+uint64_t forge_used(void)
+{
+	return untyped;
+}
+
 uint64_t forge_select(void)
 {
 	return next_selector++;

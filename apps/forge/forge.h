@@ -45,6 +45,7 @@ void forge_must(cairn_status_t status, const char *what);
 
 /* The Untyped that objects are made from (at first SEL_UNTYPED); returns the one before. */
 uint64_t forge_use(uint64_t untyped);
+uint64_t forge_used(void);
 
 /* A selector of the own CapTable that is empty. */
 uint64_t forge_select(void);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reports of the on-target tests: one line `ok NAME` or `FAIL NAME: why` per check. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <cairn/status.h>
+
+void check_status(const char *name, cairn_status_t got, cairn_status_t want);
+void check_value(const char *name, uint64_t got, uint64_t want);
+/* why: what is wrong when `good` is false. */
+void check_true(const char *name, bool good, const char *why);
+
+extern unsigned checks_ok, checks_failed;
+
+/* Each suite (one file each) runs its tests; each test starts from an empty arena. */
+void suite_table(void);
+void suite_capabilities(void);
+void suite_memory(void);
+void suite_portals(void);
+void suite_threads(void);
+void suite_faults(void);
+void suite_registers(void);
+void suite_vcpu(void);
+void suite_libc(void);
+
+/* Runs one test in the arena and takes back all it made. */
+void in_arena(void (*test)(void));
+
+/* Revoke and delete, called again as long as they say so. */
+cairn_status_t revoke_all(uint64_t selector);
+cairn_status_t delete_all(uint64_t selector);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The on-target tests: every hypercall is tried from user level, and the result ends the system. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <cairn/hypercalls.h>
+#include "check.h"
+#include "worker.h"
+
+#define ARENA_BITS 22 /* 4 MiB: room for a 2 MiB Frame wherever the arena begins */
+
+unsigned checks_ok, checks_failed;
+static uint64_t arena;
+
+static void report(const char *name, bool good)
+{
+	if (good) {
+		checks_ok++;
+		printf("ok %s\n", name);
+	} else {
+		checks_failed++;
+	}
+}
+
+void check_status(const char *name, cairn_status_t got, cairn_status_t want)
+{
+	if (got != want)
+		printf("FAIL %s: the status is %s, not %s\n", name, cairn_status_name(got),
+		       cairn_status_name(want));
+	report(name, got == want);
+}
+
+void check_value(const char *name, uint64_t got, uint64_t want)
+{
+	if (got != want)
+		printf("FAIL %s: the value is 0x%lx, not 0x%lx\n", name, got, want);
+	report(name, got == want);
+}
+
+void check_true(const char *name, bool good, const char *why)
+{
+	if (!good)
+		printf("FAIL %s: %s\n", name, why);
+	report(name, good);
+}
+
+cairn_status_t revoke_all(uint64_t selector)
+{
+	cairn_status_t status;
+
+	do
+		status = cairn_revoke(SEL_CAPTABLE, selector);
+	while (status == CAIRN_ERR_AGAIN);
+	return status;
+}
+
+cairn_status_t delete_all(uint64_t selector)
+{
+	cairn_status_t status;
+
+	do
+		status = cairn_delete(SEL_CAPTABLE, selector);
+	while (status == CAIRN_ERR_AGAIN);
+	return status;
+}
+
+void in_arena(void (*test)(void))
+{
+	struct forge_mark mark = forge_mark();
+	uint64_t before = forge_use(arena);
+
+	test();
+	forge_must(revoke_all(arena), "taking back what a test made");
+	forge_use(before);
+	forge_release(mark);
+	workers_reset();
+}
+
+static const struct suite {
+	const char *name;
+	void (*run)(void);
+} suites[] = {
+	{"table", suite_table},		{"capabilities", suite_capabilities},
+	{"memory", suite_memory},	{"portals", suite_portals},
+	{"threads", suite_threads},	{"faults", suite_faults},
+	{"registers", suite_registers}, {"vcpu", suite_vcpu},
+	{"libc", suite_libc},
+};
+
+int main(int argc, char **argv)
+{
+	/* A second server of the same program shows that a failed assertion says where, and ends
+	 * that server only. */
+	if (argc > 1 && strcmp(argv[1], "assert") == 0)
+		assert(argc == 0);
+
+	forge_init();
+	arena = forge_untyped(ARENA_BITS);
+	for (unsigned i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+		if (argc > 1 && strcmp(argv[1], suites[i].name) != 0)
+			continue;
+		suites[i].run();
+	}
+	printf("tests: %u ok, %u failed\n", checks_ok, checks_failed);
+	fflush(stdout);
+	/* An empty run is a failed run. */
+	cairn_request(ROOT_SHUTDOWN, checks_failed != 0 || checks_ok == 0, 0);
+	return 1;
+}
