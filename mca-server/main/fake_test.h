@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A world for the state machine: kernel, root-task and vmm-servers as plain memory that a test can
+ * look into. */
+#ifndef MCA_FAKE_H
+#define MCA_FAKE_H
+
+#include "mca.h"
+
+#define FAKE_VMS     3u
+#define FAKE_TSC_KHZ 1000000ull /* one tick is a nanosecond */
+#define FAKE_MS	     1000000ull
+
+#define STATUS_SRAR	0xbd80000000000134ull
+#define STATUS_SRAO	0xbd000000000000c0ull
+#define STATUS_CE	0x9c00004000000091ull
+#define STATUS_FATAL	0xbe00000000000134ull
+#define STATUS_AMD_AR	0xbc00000000000134ull
+#define STATUS_DEFERRED 0x9c00100000000811ull
+
+struct fake {
+	/* The kernel. */
+	struct mca_record ring[512];
+	uint64_t head, acknowledged, epoch;
+	struct fake_holder {
+		uint64_t page, address;
+		uint32_t kind, label;
+	} holder[1024];
+	uint32_t holders;
+	uint64_t poisoned[2048];
+	uint32_t poisoned_count;
+	uint64_t memory_end;	       /* poison answers ARG from here on */
+	uint64_t thawed[2 * FAKE_VMS]; /* per vCPU */
+	cairn_status_t thaw_status;
+	/* The root-task. */
+	uint32_t killed[FAKE_VMS];
+	uint64_t shutdowns, shutdown_value;
+	/* The vmm-servers. */
+	struct mca_channel channel[FAKE_VMS];
+	uint32_t signals[FAKE_VMS];
+	uint64_t now;
+	char log[1u << 20];
+	size_t log_length;
+};
+
+extern struct fake fake;
+extern struct mca mca;
+
+/* A new world: three VMs of two vCPUs each, on Intel's rules. */
+void fake_reset(void);
+void fake_amd(bool override);
+void fake_policy(uint32_t vm, uint32_t policy);
+
+/* A page mapped in VM `vm` at gpa, and in its vmm-server; or in any space. */
+void fake_map_guest(uint32_t vm, uint64_t page, uint64_t gpa);
+void fake_map(uint64_t page, uint32_t kind, uint32_t label, uint64_t address);
+
+/* The kernel's stub: an exception with one bank, or one bank of several (last says which ends it).
+ */
+void fake_mce(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label);
+void fake_bank(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label,
+	       bool last);
+/* Found by polling. */
+void fake_polled(uint64_t status, uint64_t addr);
+
+/* Whether VM `vm` may enter its guest. */
+bool fake_runs(uint32_t vm);
+
+/* VM vm's vmm-server takes one notice (false: none) and, if told to, answers it. */
+bool fake_take(uint32_t vm, struct mca_message *message);
+void fake_answer(uint32_t vm, uint64_t sequence);
+uint32_t fake_answer_all(uint32_t vm);
+
+bool fake_logged(const char *text);
+uint32_t fake_count(const char *text);
+bool fake_is_poisoned(uint64_t page);
+
+#endif
