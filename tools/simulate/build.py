@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Builds on demand: packages, the tree, guests, images. A second call finds everything done."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from typing import Iterator
 
 from .errors import SimulateError
 from .paths import BUILD, COMPOSER, INSTALL, ROOT, SYSTEMS
@@ -33,6 +36,15 @@ def directory(preset: str) -> pathlib.Path:
     return BUILD / preset
 
 
+@contextlib.contextmanager
+def _alone(preset: str) -> Iterator[None]:
+    """One build at a time in a build directory: ninja and the composer do not expect company."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with open(BUILD / f"{preset}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def configure(preset: str) -> pathlib.Path:
     """Makes sure that there is a build directory."""
     where = directory(preset)
@@ -48,18 +60,24 @@ def ninja(preset: str, *targets: str) -> pathlib.Path:
     """Builds targets, with ninja's own progress line when there is something to do and a terminal to show it on."""
     where = configure(preset)
     command = ["ninja", "-C", str(where), *targets]
-    if sys.stderr.isatty():
-        # Ninja rewrites one line on a terminal, and says "no work to do" in a line of its own: not wanted.
-        dry = subprocess.run([*command, "-n", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False)
-        if dry.returncode == 0 and not dry.stdout.strip():
-            return where
-    _run([*command], f"building {' '.join(targets) or 'everything'} in build/{preset}")
+    if sys.stderr.isatty() and not _up_to_date(command):
+        # Ninja's progress is one line that it rewrites.
+        if subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode != 0:
+            raise SimulateError(f"building in build/{preset} failed: see above")
+        return where
+    _run(command, f"building in build/{preset}")
     return where
+
+
+def _up_to_date(command: list[str]) -> bool:
+    dry = subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return dry.returncode == 0 and "no work to do" in dry.stdout
 
 
 def guest_linux(preset: str) -> tuple[pathlib.Path, pathlib.Path]:
     """Debian's kernel and our initramfs."""
-    where = ninja(preset, "guest-linux/vmlinuz", "guest-linux/initrd.img")
+    with _alone(preset):
+        where = ninja(preset, "guest-linux/vmlinuz", "guest-linux/initrd.img")
     return where / "guest-linux" / "vmlinuz", where / "guest-linux" / "initrd.img"
 
 
@@ -95,6 +113,11 @@ def image(name: str, preset: str, overrides: tuple[str, ...] = (), variant: str 
     overrides: KEY=VALUE as the composer's --set takes them; variant: marks the image made with them.
     """
     source = description(name)
+    with _alone(preset):
+        return _image(source, preset, overrides, variant)
+
+
+def _image(source: pathlib.Path, preset: str, overrides: tuple[str, ...], variant: str) -> Image:
     where = configure(preset)
     output = where / "images" / f"{source.stem}{variant}.elf"
     compose = [PYTHON, str(COMPOSER), str(source), "--build", str(where), "--quiet", "--output", str(output)]

@@ -64,7 +64,8 @@ def payload_image(args: "object", preset: str) -> build.Image:
     where.parent.mkdir(parents=True, exist_ok=True)
     if not where.is_file() or where.read_text() != text:
         where.write_text(text)
-    return build.image(str(where), preset)
+    overrides = (f"system.memory={args.memory} MiB",) if args.memory else ()
+    return build.image(str(where), preset, overrides)
 
 
 def how_to(cpu: str, image: build.Image) -> str:
