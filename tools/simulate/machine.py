@@ -57,7 +57,8 @@ def command_line(settings: Settings, console: pathlib.Path, qmp: list[pathlib.Pa
     if settings.append:
         command += ["-append", settings.append]
     if settings.icount:
-        command += ["-icount", "shift=0,sleep=off"]
+        # Neither the host's clock nor its random numbers (RDRAND) may make two runs differ.
+        command += ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
     return command + settings.extra
 
 
