@@ -37,8 +37,8 @@ enum cairn_pt_kind { PT_HOST = 0, PT_GUEST = 1, PT_DMA = 2 };
 #define PAGE_BITS_4K 12
 #define PAGE_BITS_2M 21
 
-/* User addresses lie below this. The last page is never mapped: SYSRET to its end would fault in ring 0. */
-#define USER_END 0x00007ffffffff000ul
+/* User addresses lie below this. Nothing is mapped near the canonical limit: SYSRET to it would fault in ring 0. */
+#define USER_END 0x00007f8000000000ul
 
 /* thread_configure's mask. */
 #define THREAD_SPACE   0x01u /* space, captable, buffer, cpu, supervisor: once, together, before the rest */

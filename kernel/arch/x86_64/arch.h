@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this architecture share. */
+#ifndef ARCH_H
+#define ARCH_H
+
+#include <stdint.h>
+#include <core/ec.h>
+#include <cairn/boot.h>
+#include "x86.h"
+
+/* Everything one CPU needs; cpu comes first: GS points to it. */
+struct percpu {
+	struct cpu cpu;
+	uint64_t gdt[8];
+	uint8_t tss[104] __attribute__((aligned(16)));
+	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
+	uint8_t host_vmcb[4096] __attribute__((aligned(4096)));
+	uint8_t host_save[4096] __attribute__((aligned(4096)));
+	uint8_t stack[STACK_SIZE] __attribute__((aligned(4096)));
+	uint8_t ist_df[IST_SIZE], ist_nmi[IST_SIZE], ist_mc[IST_SIZE];
+};
+
+/* As pushed by trap_from_kernel. */
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+
+/* ---- panic.c, plat/serial.c ---- */
+void serial_init(void);
+void serial_putc(char c);
+/* %s %x (uint64_t) %u (uint64_t) only. */
+void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void panic_frame(const char *what, const struct trap_frame *f);
+/* Stops the machine for good: no VM entry, no return to user level. */
+_Noreturn void stop(void);
+
+/* ---- cpu.c ---- */
+struct percpu *percpu_of(struct cpu *cpu);
+void cpu_init(struct percpu *p);
+extern enum cpu_vendor cpu_vendor;
+void fpu_trap(struct ec *e);
+extern struct percpu boot_cpu;
+
+/* ---- paging.c ---- */
+struct ram {
+	uint64_t base, end;
+};
+/* Builds the kernel's own tables: carve is [carve, carve_end) of physical memory, 2 MiB aligned. */
+uint64_t carve_size(uint64_t top);
+void paging_init(uint64_t carve, uint64_t top);
+void fixmap_set(uint32_t page, uint64_t phys, int device);
+uint64_t kernel_pml4(void);
+/* Is the leaf entry for `address` below `root` a poison tag? */
+int pt_poisoned(uint64_t root, uint64_t address);
+extern uint64_t guest_flush_generation;
+uint64_t image_phys(const void *p);
+
+/* ---- timer.c, irq.c ---- */
+void timer_init(void);
+void lapic_eoi(void);
+void lapic_self_ipi(uint32_t vector);
+void irq_init(void);
+void irq_handle(uint64_t vector);
+void irq_window(void);
+
+/* ---- svm ---- */
+/* Turns SVM on; a sentence that says what is missing, or NULL. */
+const char *svm_init(struct percpu *p);
+
+/* The next entry flushes the guest TLB. */
+void svm_flush(struct ec *v);
+
+/* ---- mca ---- */
+void mca_init(void);
+/* On the way out of the kernel: a machine check left records. */
+void mca_process(struct cpu *cpu);
+extern uint64_t mcg_cap;
+/* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
+void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the boot loader (multiboot1: 32-bit, paging off, EAX magic, EBX information) to 64-bit C. */
+#include "layout.h"
+
+#define PHYS(sym) ((sym) - KERNEL_BASE)
+
+	.section .multiboot, "a"
+	.align 4
+	.long 0x1badb002                 /* magic */
+	.long 0x00000003                 /* page-aligned modules, memory map */
+	.long -(0x1badb002 + 0x00000003)
+
+	.section .boot, "ax"
+	.code32
+	.globl boot_entry
+boot_entry:
+	cli
+	cld
+	mov %eax, %edi                   /* EDI: magic, ESI: information, kept for boot_main */
+	mov %ebx, %esi
+	mov $PHYS(boot_stack_end), %esp
+	mov $0x80000000, %eax
+	cpuid
+	cmp $0x80000001, %eax
+	jb no_long_mode
+	mov $0x80000001, %eax
+	cpuid
+	bt $29, %edx
+	jnc no_long_mode
+
+	/* Identity map of the first 4 GiB in 2 MiB pages; the same first GiB at KERNEL_BASE. */
+	mov $PHYS(boot_pd), %ebx
+	mov $0x83, %eax                  /* present, write, large */
+	mov $2048, %ecx
+1:	mov %eax, (%ebx)
+	movl $0, 4(%ebx)
+	add $0x200000, %eax
+	add $8, %ebx
+	loop 1b
+	mov $PHYS(boot_pdpt), %ebx
+	mov $PHYS(boot_pd) + 3, %eax
+	mov $4, %ecx
+2:	mov %eax, (%ebx)
+	add $0x1000, %eax
+	add $8, %ebx
+	loop 2b
+	movl $PHYS(boot_pd) + 3, PHYS(boot_pdpt_high) + 510 * 8
+	movl $PHYS(boot_pdpt) + 3, PHYS(boot_pml4)
+	movl $PHYS(boot_pdpt_high) + 3, PHYS(boot_pml4) + 511 * 8
+
+	mov $PHYS(boot_pml4), %eax
+	mov %eax, %cr3
+	mov %cr4, %eax
+	or $0x20, %eax                   /* CR4.PAE */
+	mov %eax, %cr4
+	mov $0xc0000080, %ecx            /* EFER: LME, NXE */
+	rdmsr
+	or $0x900, %eax
+	wrmsr
+	mov %cr0, %eax
+	or $0x80010000, %eax             /* CR0.PG, WP */
+	mov %eax, %cr0
+	lgdt PHYS(boot_gdt_pointer)
+	ljmp $SEL_KCODE, $PHYS(boot_64)
+
+no_long_mode:
+	mov $PHYS(no_long_mode_text), %esi
+3:	lodsb
+	test %al, %al
+	jz 4f
+	mov $0x3f8, %dx
+	outb %al, %dx
+	jmp 3b
+4:	hlt
+	jmp 4b
+no_long_mode_text:
+	.asciz "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
+
+	.code64
+boot_64:
+	mov $SEL_KDATA, %eax
+	mov %eax, %ds
+	mov %eax, %es
+	mov %eax, %ss
+	xor %eax, %eax
+	mov %eax, %fs
+	mov %eax, %gs
+	mov $boot_stack_end, %rsp
+	mov %edi, %edi                   /* zero-extend both arguments */
+	mov %esi, %esi
+	mov $boot_main, %rax
+	call *%rax                       /* does not return */
+5:	hlt
+	jmp 5b
+
+	.align 8
+boot_gdt:
+	.quad 0
+	.quad 0x00af9a000000ffff         /* 64-bit code */
+	.quad 0x00cf92000000ffff         /* data */
+boot_gdt_pointer:
+	.word 23
+	.long PHYS(boot_gdt)
+
+	.bss
+	.align 4096
+boot_pml4:
+	.skip 4096
+boot_pdpt:
+	.skip 4096
+boot_pdpt_high:
+	.skip 4096
+boot_pd:
+	.skip 4 * 4096
+	.skip 4096
+boot_stack_end:
+	.section .note.GNU-stack, "", @progbits

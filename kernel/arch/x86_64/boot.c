@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From boot_main to the root-task: memory, one CPU, the first capabilities. */
+#include <core/caps.h>
+#include <hal/hal.h>
+#include <cairn/hypercall_numbers.h>
+#include "arch.h"
+#include "../../plat/multiboot.h"
+
+#define RAM_REGIONS 32u
+#define BOOT_LIMIT  (1ul << 32) /* what the boot tables map */
+#define WINDOW_LIMIT (1ul << 39)
+#define LOW_MEMORY  0x100000ul
+
+static struct ram ram[RAM_REGIONS];
+static uint32_t ram_count;
+static struct boot_info info;
+static uint64_t image_size;
+extern char kernel_end[];
+
+static void ram_add(uint64_t base, uint64_t end)
+{
+	base = (base + PAGE_SIZE_4K - 1) & ~(PAGE_SIZE_4K - 1);
+	end &= ~(PAGE_SIZE_4K - 1);
+	if (base < LOW_MEMORY)
+		base = LOW_MEMORY; /* firmware's */
+	if (end > WINDOW_LIMIT)
+		end = WINDOW_LIMIT;
+	if (base < end && ram_count < RAM_REGIONS)
+		ram[ram_count++] = (struct ram){base, end};
+}
+
+/* Takes [base, end) out of the free regions. */
+static void ram_take(uint64_t base, uint64_t end)
+{
+	uint32_t i, n = ram_count;
+
+	for (i = 0; i < n; i++) {
+		struct ram r = ram[i];
+
+		if (end <= r.base || base >= r.end)
+			continue;
+		ram[i].end = base > r.base ? base : r.base;
+		if (end < r.end)
+			ram_add(end, r.end);
+	}
+}
+
+static void read_memory_map(const struct multiboot_info *mb)
+{
+	uint64_t at = mb->mmap_addr, end = at + mb->mmap_length;
+
+	if (!(mb->flags & MULTIBOOT_MMAP))
+		hal_panic("the boot loader gave no memory map");
+	while (at + sizeof(struct multiboot_mmap) <= end) {
+		const struct multiboot_mmap *m = (const void *)at;
+
+		if (m->type == 1) {
+			ram_add(m->base, m->base + m->length);
+			info.memory_size += m->length;
+		}
+		at += m->size + 4;
+	}
+}
+
+/* QEMU puts the file's name first. */
+static void read_cmdline(const struct multiboot_info *mb)
+{
+	const char *s = (const char *)(uint64_t)mb->cmdline, *p;
+	uint32_t n = 0;
+
+	if (!(mb->flags & MULTIBOOT_CMDLINE) || !mb->cmdline)
+		return;
+	for (p = s; *p && *p != ' '; p++)
+		if (*p == '/') {
+			while (*s && *s != ' ')
+				s++;
+			s += *s == ' ';
+			break;
+		}
+	while (*s && n < sizeof(info.cmdline) - 1)
+		info.cmdline[n++] = *s++;
+}
+
+static uint64_t check_image(void)
+{
+	const struct image_header *h = (const void *)IMAGE_PHYS;
+
+	if (h->magic != IMAGE_MAGIC || h->version != IMAGE_VERSION)
+		hal_panic("no system image behind the kernel: compose it with tools/compose");
+	if (h->segment_count > IMAGE_SEGMENTS || h->module_count > IMAGE_MODULES || !h->root_slots ||
+	    h->root_slots > SLOT_COUNT / 2 || h->size % PAGE_SIZE_2M || h->size > BOOT_LIMIT)
+		hal_panic("the system image's header is damaged");
+	return h->size;
+}
+
+/* The end of the largest region below 4 GiB. */
+static uint64_t choose_carve(uint64_t size)
+{
+	uint32_t i;
+	uint64_t best = 0, end;
+
+	for (i = 0; i < ram_count; i++) {
+		end = ram[i].end < BOOT_LIMIT ? ram[i].end : BOOT_LIMIT;
+		end &= ~(PAGE_SIZE_2M - 1);
+		if (end >= ram[i].base + size && end - size > best)
+			best = end - size;
+	}
+	if (!best)
+		hal_panic("too little memory for the kernel's tables");
+	return best;
+}
+
+static uint64_t memory_top(void)
+{
+	uint64_t top = 0;
+	uint32_t i;
+
+	for (i = 0; i < ram_count; i++)
+		if (ram[i].end > top)
+			top = ram[i].end;
+	return top;
+}
+
+static void mark(uint64_t base, uint64_t end, uint8_t byte)
+{
+	for (; base < end; base += PAGE_SIZE_4K)
+		hal_page_set(base, byte);
+}
+
+/* ---- the root-task's first capabilities ---- */
+
+static uint32_t root_first, root_slots, next_sel;
+static struct ec boot_self; /* stands for the root-task before it exists */
+
+static uint32_t root_slot(uint32_t sel)
+{
+	return root_first + sel;
+}
+
+static uint32_t new_sel(void)
+{
+	if (next_sel >= root_slots)
+		hal_panic("the root-task's CapTable is too small");
+	return next_sel++;
+}
+
+static void give(uint32_t sel, uint8_t type, uint64_t base, uint64_t size)
+{
+	uint32_t s = root_slot(sel);
+
+	slots[s].type = type;
+	slots[s].base = base;
+	slots[s].size = size;
+	slot_set_rights(s, RIGHT_ALL);
+	slot_insert(s, SLOT_NIL);
+}
+
+static uint32_t make(uint32_t untyped, uint8_t type, uint64_t bits, uint64_t param, uint32_t sel)
+{
+	if (cap_retype(root_slot(untyped), type, bits, root_slot(sel), param) != CAIRN_OK)
+		hal_panic("too little memory for the root-task");
+	return root_slot(sel);
+}
+
+/* Slot number 0 and the root-task's CapTable: the memory every other capability will stand on. */
+static void make_root_table(struct ram *from, uint32_t count)
+{
+	uint32_t pages, i;
+
+	root_first = SLOTS_PER_PAGE;
+	root_slots = (count + SLOTS_PER_PAGE - 1) & ~(SLOTS_PER_PAGE - 1);
+	pages = 1 + root_slots / SLOTS_PER_PAGE;
+	for (i = 0; i < pages; i++) {
+		hal_page_set(from->base, CAP_CAPTABLE);
+		hal_zero(from->base);
+		hal_slots_map(i, from->base);
+		from->base += PAGE_SIZE_4K;
+	}
+	for (i = 1; i < pages; i++)
+		slot_page_set(i, 1); /* page 0 holds the list head only */
+	give(ROOT_CAPTABLE, CAP_CAPTABLE, from->base - (pages - 1) * PAGE_SIZE_4K,
+	     (pages - 1) * PAGE_SIZE_4K);
+	slots[root_slot(ROOT_CAPTABLE)].first = root_first;
+	slots[root_slot(ROOT_CAPTABLE)].count = root_slots;
+	boot_self.table_first = root_first;
+	boot_self.table_count = root_slots;
+}
+
+#define BOOT_TABLES 32u
+static struct {
+	uint64_t prefix;
+	uint32_t slot;
+	uint8_t level;
+} tables[BOOT_TABLES];
+static uint32_t table_count;
+
+/* The level-1 table for `va` in the root-task's space, made when needed. */
+static uint32_t table_for(uint64_t va)
+{
+	uint32_t parent = root_slot(ROOT_SPACE), i, level;
+
+	for (level = 3; level >= 1; level--) {
+		uint64_t prefix = va >> (12 + 9 * level);
+
+		for (i = 0; i < table_count; i++)
+			if (tables[i].level == level && tables[i].prefix == prefix)
+				break;
+		if (i == BOOT_TABLES)
+			hal_panic("the root-task's segments lie too far apart");
+		if (i == table_count) {
+			tables[i].prefix = prefix;
+			tables[i].level = (uint8_t)level;
+			tables[i].slot = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, level, new_sel());
+			table_count++;
+			if (pt_link(parent, prefix & 511, tables[i].slot) != CAIRN_OK)
+				hal_panic("the root-task's segments overlap");
+		}
+		parent = tables[i].slot;
+	}
+	return parent;
+}
+
+static void map_page(uint64_t va, uint32_t frame, uint32_t rights)
+{
+	if (va >= USER_END || frame_map(frame, table_for(va), va >> 12 & 511, rights, SLOT_NIL) != CAIRN_OK)
+		hal_panic("the root-task's segments overlap or are out of range");
+}
+
+static void map_segments(const struct image_header *h)
+{
+	uint64_t i, page, at = PAGE_SIZE_4K;
+
+	for (i = 0; i < h->segment_count; i++) {
+		const struct image_segment *g = &h->segment[i];
+		uint32_t rights = RIGHT_READ | (g->flags & SEGMENT_WRITE ? RIGHT_WRITE : 0) |
+				  (g->flags & SEGMENT_EXEC ? RIGHT_EXEC : 0);
+
+		if (g->offset != at)
+			hal_panic("the root-task's segments are not in order");
+		for (page = 0; page < g->pages; page++)
+			map_page(g->vaddr + page * PAGE_SIZE_4K,
+				 make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()), rights);
+		at += g->pages * PAGE_SIZE_4K;
+	}
+}
+
+static uint32_t fresh_page(uint64_t va, uint32_t rights, uint32_t sel)
+{
+	uint32_t f = make(ROOT_UNTYPED, CAP_FRAME, PAGE_BITS_4K, 0, sel);
+
+	map_page(va, f, rights);
+	return f;
+}
+
+/* Copies into a frame through the kernel window. */
+static void fill(uint32_t frame, const void *from)
+{
+	uint64_t page = slots[frame].base;
+
+	hal_window_map(page);
+	if (hal_copy(from, hal_window(page), PAGE_SIZE_4K / 8))
+		hal_panic("memory error while booting");
+	hal_window_unmap(page);
+}
+
+static void make_root_thread(uint64_t entry)
+{
+	static struct message_buffer config;
+	struct thread_config *c = (struct thread_config *)config.words;
+	uint32_t t = make(ROOT_UNTYPED, CAP_THREAD, 0, 0, ROOT_THREAD);
+
+	c->space = ROOT_SPACE;
+	c->captable = ROOT_CAPTABLE;
+	c->buffer = ROOT_BUFFER;
+	c->supervisor = ~0ull;
+	c->rip = entry;
+	c->rsp = ROOT_STACK_TOP;
+	c->priority = PRIORITIES - 1;
+	boot_self.buffer = &config;
+	if (thread_configure(&boot_self, t, THREAD_SPACE | THREAD_REGS | THREAD_TIME) != CAIRN_OK ||
+	    ec_resume(hal_window(slots[t].base)) != CAIRN_OK)
+		hal_panic("the root-task's entry is out of range");
+}
+
+static void make_root_task(const struct image_header *h)
+{
+	uint32_t i;
+	static uint64_t page[512];
+
+	next_sel = ROOT_UNTYPED + info.untyped_count;
+	make(ROOT_UNTYPED, CAP_PAGETABLE, 0, 4 | (uint64_t)PT_HOST << 8 | 1ull << 32, ROOT_SPACE);
+	map_page(ROOT_IMAGE_VA, make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()), RIGHT_READ);
+	map_segments(h);
+	fresh_page(ROOT_BUFFER_VA, RIGHT_READ | RIGHT_WRITE, ROOT_BUFFER);
+	for (i = 1; i <= 16; i++)
+		fresh_page(ROOT_STACK_TOP - i * PAGE_SIZE_4K, RIGHT_READ | RIGHT_WRITE, new_sel());
+	i = fresh_page(ROOT_INFO_VA, RIGHT_READ, new_sel());
+	make_root_thread(h->root_entry);
+	info.first_free = next_sel;
+	__builtin_memcpy(page, &info, sizeof(info));
+	fill(i, page);
+}
+
+static void give_memory(void)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < ram_count && n < BOOT_UNTYPED; i++) {
+		if (ram[i].base >= ram[i].end)
+			continue;
+		mark(ram[i].base, ram[i].end, PAGE_USER);
+		info.untyped[n] = (struct boot_untyped){ram[i].base, ram[i].end - ram[i].base};
+		give(ROOT_UNTYPED + n, CAP_UNTYPED, ram[i].base, ram[i].end - ram[i].base);
+		n++;
+	}
+	info.untyped_count = n;
+	give(ROOT_IMAGE, CAP_UNTYPED, IMAGE_PHYS, image_size);
+	slots[root_slot(ROOT_IMAGE)].device = 1; /* keeps its content */
+	give(ROOT_MACHINECHECK, CAP_MACHINECHECK, 0, 0);
+	give(ROOT_IOPORTS, CAP_IOPORTS, 0, 0x10000);
+	give(ROOT_IRQ, CAP_IRQ, 0, IRQ_LINES);
+}
+
+/* Largest region first: the root-task and its table come from Untyped 0. */
+static void largest_first(void)
+{
+	uint32_t i, best = 0;
+	struct ram t;
+
+	for (i = 1; i < ram_count; i++)
+		if (ram[i].end - ram[i].base > ram[best].end - ram[best].base)
+			best = i;
+	t = ram[0];
+	ram[0] = ram[best];
+	ram[best] = t;
+}
+
+void boot_main(uint32_t magic, const struct multiboot_info *mb)
+{
+	static struct image_header header;
+	uint64_t carve, top;
+	const char *missing;
+
+	serial_init();
+	print("cairn: microhypervisor, interface version %lu%s\n", (uint64_t)CAIRN_INTERFACE_VERSION,
+#ifdef CAIRN_DEBUG
+	      " (debug)"
+#else
+	      ""
+#endif
+	);
+	if (magic != MULTIBOOT_MAGIC)
+		hal_panic("started by something that is no multiboot1 boot loader");
+	read_memory_map(mb);
+	read_cmdline(mb);
+	image_size = check_image();
+	__builtin_memcpy(&header, (const void *)IMAGE_PHYS, sizeof(header));
+	top = memory_top();
+	ram_take(LOW_MEMORY, image_phys(kernel_end));
+	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
+	carve = choose_carve(carve_size(top));
+	ram_take(carve, carve + carve_size(top));
+
+	paging_init(carve, top);
+	cpu_init(&boot_cpu);
+	write_cr3(kernel_pml4());
+	boot_self.cpu = 0;
+	mark(LOW_MEMORY, image_phys(kernel_end), PAGE_KERNEL);
+	mark(carve, carve + carve_size(top), PAGE_KERNEL);
+	mark(IMAGE_PHYS, IMAGE_PHYS + image_size, PAGE_USER);
+	missing = svm_init(&boot_cpu);
+	if (missing) {
+		print("cairn: %s\n", missing);
+		stop();
+	}
+	timer_init();
+	irq_init();
+	mca_init();
+	largest_first();
+	make_root_table(&ram[0], (uint32_t)header.root_slots);
+	info.magic = BOOT_MAGIC;
+	info.version = CAIRN_INTERFACE_VERSION;
+	info.vendor = cpu_vendor;
+	info.cpu_count = 1;
+	info.tsc_khz = hal_tsc_khz;
+	info.mcg_cap = mcg_cap;
+	info.image_size = image_size;
+	info.slots_total = SLOT_COUNT;
+	info.slots_used = root_first + root_slots;
+#ifdef CAIRN_DEBUG
+	info.debug = 1;
+#endif
+	give_memory();
+	make_root_task(&header);
+	hal_cpu()->resched = 1;
+	__asm__ volatile("jmp resume");
+}

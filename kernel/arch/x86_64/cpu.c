@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One CPU: descriptor tables, control registers, and the switch between execution contexts. */
+#include <hal/hal.h>
+#include <cairn/hypercall_numbers.h>
+#include "arch.h"
+
+_Static_assert(offsetof(struct ec, gpr[GPR_R15]) == EC_GPR(15), "layout.h");
+_Static_assert(offsetof(struct ec, rip) == EC_RIP && offsetof(struct ec, rflags) == EC_RFLAGS, "layout.h");
+_Static_assert(offsetof(struct ec, state) == EC_STATE && offsetof(struct ec, vmcb_phys) == EC_VMCB, "layout.h");
+_Static_assert(offsetof(struct ec, thawed) == EC_THAWED && offsetof(struct ec, mode) == EC_MODE, "layout.h");
+_Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct cpu, user_rsp) == CPU_USER_RSP,
+	       "layout.h");
+_Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB,
+	       "layout.h");
+_Static_assert(offsetof(struct cpu, epoch) == CPU_EPOCH, "layout.h");
+_Static_assert(offsetof(struct vcpu_state, gpr) == 0, "entry.S stores at the page's start");
+_Static_assert(CAIRN_CALL_BASE == 0x10000, "entry.S");
+
+struct percpu boot_cpu __attribute__((aligned(4096)));
+enum cpu_vendor cpu_vendor;
+
+struct gate {
+	uint16_t low, sel;
+	uint8_t ist, attr;
+	uint16_t mid;
+	uint32_t high, zero;
+};
+static struct gate idt[256];
+
+struct pointer {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+extern char trap_stubs[], nmi_entry[], mc_entry[], syscall_entry[];
+
+struct cpu *hal_cpu(void)
+{
+	struct cpu *cpu;
+
+	__asm__("mov %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct cpu, self)));
+	return cpu;
+}
+
+struct percpu *percpu_of(struct cpu *cpu)
+{
+	return (struct percpu *)cpu;
+}
+
+static void set_gate(uint32_t vector, const char *entry, uint8_t ist, uint8_t dpl)
+{
+	uint64_t a = (uint64_t)entry;
+
+	idt[vector] = (struct gate){(uint16_t)a, SEL_KCODE, ist, (uint8_t)(0x8e | dpl << 5),
+				    (uint16_t)(a >> 16), (uint32_t)(a >> 32), 0};
+}
+
+static void idt_init(void)
+{
+	uint32_t v;
+
+	for (v = 0; v < 256; v++)
+		set_gate(v, trap_stubs + 16 * v, 0, v == 3 ? 3 : 0);
+	set_gate(2, nmi_entry, IST_NMI, 0);
+	set_gate(8, trap_stubs + 16 * 8, IST_DF, 0);
+	set_gate(18, mc_entry, IST_MC, 0);
+}
+
+static void put64(uint8_t *p, uint64_t v)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void tables_init(struct percpu *p)
+{
+	uint64_t tss = (uint64_t)p->tss;
+	struct pointer gdtr = {sizeof(p->gdt) - 1, (uint64_t)p->gdt};
+	struct pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
+	uint64_t mc_top = (uint64_t)p->ist_mc + IST_SIZE - 16;
+
+	p->gdt[1] = 0x00af9b000000ffff; /* kernel code */
+	p->gdt[2] = 0x00cf93000000ffff; /* kernel data */
+	p->gdt[3] = 0;                  /* SYSRET to 32-bit code: not offered */
+	p->gdt[4] = 0x00cff3000000ffff; /* user data */
+	p->gdt[5] = 0x00affb000000ffff; /* user code */
+	p->gdt[6] = 103 | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
+	p->gdt[7] = tss >> 32;
+	put64(p->tss + 4, p->cpu.stack_top);
+	put64(p->tss + 36 + 8 * (IST_DF - 1), (uint64_t)p->ist_df + IST_SIZE);
+	put64(p->tss + 36 + 8 * (IST_NMI - 1), (uint64_t)p->ist_nmi + IST_SIZE);
+	put64(p->tss + 36 + 8 * (IST_MC - 1), mc_top);
+	*(uint64_t *)mc_top = (uint64_t)&p->cpu;
+	p->tss[102] = 104; /* no I/O bitmap: no user ports */
+
+	__asm__ volatile("lgdt %0; lidt %1" : : "m"(gdtr), "m"(idtr));
+	__asm__ volatile("mov %0, %%ss; mov %1, %%ds; mov %1, %%es; mov %1, %%fs; mov %1, %%gs; ltr %2"
+			 :
+			 : "r"(SEL_KDATA), "r"(0), "r"((uint16_t)SEL_TSS));
+}
+
+static void control_registers(void)
+{
+	uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	struct cpuid c7 = cpuid(0, 0).a >= 7 ? cpuid(7, 0) : (struct cpuid){0};
+
+	if (c7.b & 1u << 7)
+		cr4 |= CR4_SMEP;
+	if (c7.b & 1u << 20)
+		cr4 |= CR4_SMAP;
+	if (c7.c & 1u << 2)
+		cr4 |= CR4_UMIP;
+	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP) & ~(CR0_TS | 1ul << 2 | 3ul << 29));
+	write_cr4(cr4);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
+	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
+	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
+	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
+}
+
+void cpu_init(struct percpu *p)
+{
+	struct cpuid v = cpuid(0, 0);
+
+	cpu_vendor = v.b == 0x756e6547 ? VENDOR_INTEL : VENDOR_AMD; /* "Genu" */
+	p->cpu.stack_top = (uint64_t)p->stack + STACK_SIZE;
+	p->cpu.self = &p->cpu;
+	p->cpu.cr3 = kernel_pml4();
+	idt_init();
+	tables_init(p);
+	control_registers();
+	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
+	wrmsr(MSR_KERNEL_GS_BASE, 0);
+	wrmsr(MSR_FS_BASE, 0);
+	sched_init(&p->cpu);
+}
+
+uint64_t hal_now(void)
+{
+	return rdtsc();
+}
+
+/* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. */
+static const struct {
+	uint16_t fcw, fsw;
+	uint8_t ftw, pad;
+	uint16_t fop;
+	uint64_t fip, fdp;
+	uint32_t mxcsr, mxcsr_mask;
+	uint8_t rest[480];
+} __attribute__((aligned(64))) clean_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
+
+static void fpu_take(struct cpu *cpu, struct ec *next)
+{
+	if (cpu->ts) {
+		__asm__ volatile("clts");
+		cpu->ts = 0;
+	}
+	if (cpu->fpu_owner && cpu->fpu_owner != next)
+		__asm__ volatile("fxsave64 %0" : "=m"(cpu->fpu_owner->fpu));
+	if (next->fpu_fresh)
+		__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
+	else if (cpu->fpu_owner != next)
+		__asm__ volatile("fxrstor64 %0" : : "m"(next->fpu));
+	next->fpu_fresh = 0;
+	cpu->fpu_owner = next;
+}
+
+/* #NM of the current thread: it runs while its guest's FPU state is live. */
+void fpu_trap(struct ec *e)
+{
+	fpu_take(hal_cpu(), e);
+}
+
+static void fpu_switch(struct cpu *cpu, struct ec *next)
+{
+	struct ec *owner = cpu->fpu_owner;
+
+	if (owner == next && !next->fpu_fresh)
+		return;
+	if (owner && owner->kind == EC_VCPU && next->caller == owner && next->cr3 == owner->cr3) {
+		if (!cpu->ts) {
+			write_cr0(read_cr0() | CR0_TS);
+			cpu->ts = 1;
+		}
+		return;
+	}
+	fpu_take(cpu, next);
+}
+
+void hal_switch(struct cpu *cpu, struct ec *next)
+{
+	cpu->current = next;
+	if (cpu->cr3 != next->cr3) {
+		cpu->cr3 = next->cr3;
+		write_cr3(next->cr3);
+	}
+	if (cpu->fs_base != next->fs_base && next->kind == EC_THREAD) {
+		cpu->fs_base = next->fs_base;
+		wrmsr(MSR_FS_BASE, next->fs_base);
+	}
+	fpu_switch(cpu, next);
+	if (next->kind == EC_VCPU && (next != cpu->last_guest || next->flush_seen != guest_flush_generation)) {
+		cpu->last_guest = next;
+		next->flush_seen = guest_flush_generation;
+		svm_flush(next);
+	}
+}
+
+/* entry.S: there is work before the next return. */
+void schedule_cpu(void)
+{
+	struct cpu *cpu = hal_cpu();
+
+	mca_process(cpu);
+	schedule(cpu);
+}

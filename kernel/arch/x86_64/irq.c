@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Interrupt lines of the I/O APIC, each a notification to one thread. */
+#include <hal/hal.h>
+#include "arch.h"
+
+#define IOAPIC_PHYS 0xfec00000ul
+#define RTE(line)   (0x10 + 2 * (uint32_t)(line))
+#define RTE_MASKED  (1u << 16)
+
+static struct {
+	struct ec *thread;
+	uint64_t badge;
+} lines[IRQ_LINES];
+
+static void ioapic_write(uint32_t reg, uint32_t v)
+{
+	fixmap(FIX_IOAPIC)[0] = reg;
+	fixmap(FIX_IOAPIC)[4] = v;
+}
+
+static void line_set(uint64_t line, int masked)
+{
+	ioapic_write(RTE(line), (VECTOR_IRQ + (uint32_t)line) | (masked ? RTE_MASKED : 0));
+}
+
+void irq_init(void)
+{
+	uint32_t i;
+
+	outb(0x21, 0xff); /* both 8259 */
+	outb(0xa1, 0xff);
+	fixmap_set(FIX_IOAPIC, IOAPIC_PHYS, 1);
+	for (i = 0; i < IRQ_LINES; i++) {
+		line_set(i, 1);
+		ioapic_write(RTE(i) + 1, hal_cpu()->apic_id << 24);
+	}
+}
+
+int hal_irq_valid(uint64_t line)
+{
+	return line < IRQ_LINES;
+}
+
+void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge)
+{
+	lines[line].thread = thread;
+	lines[line].badge = badge;
+	line_set(line, 0);
+}
+
+void hal_irq_forget(struct ec *thread)
+{
+	uint32_t i;
+
+	for (i = 0; i < IRQ_LINES; i++)
+		if (lines[i].thread == thread) {
+			line_set(i, 1);
+			lines[i].thread = NULL;
+		}
+}
+
+void hal_irq_unmask(uint64_t line)
+{
+	if (lines[line].thread)
+		line_set(line, 0);
+}
+
+void irq_handle(uint64_t vector)
+{
+	uint64_t line = vector - VECTOR_IRQ;
+
+	hal_cpu()->resched = 1;
+	if (vector == VECTOR_SPURIOUS)
+		return;
+	if (vector == VECTOR_TIMER)
+		hal_cpu()->armed = 0;
+	if (line < IRQ_LINES && lines[line].thread) {
+		line_set(line, 1); /* until irq_ack */
+		notify(lines[line].thread, lines[line].badge);
+	}
+	lapic_eoi();
+}
+
+uint64_t hal_port_in(uint64_t port, uint64_t width)
+{
+	uint32_t v = 0;
+
+	if (width == 1)
+		v = inb((uint16_t)port);
+	else if (width == 2)
+		__asm__ volatile("xor %0, %0; inw %w1, %w0" : "=&a"(v) : "d"((uint32_t)port));
+	else
+		__asm__ volatile("inl %w1, %0" : "=a"(v) : "d"((uint32_t)port));
+	return v;
+}
+
+void hal_port_out(uint64_t port, uint64_t width, uint64_t value)
+{
+	if (width == 1)
+		outb((uint16_t)port, (uint8_t)value);
+	else if (width == 2)
+		__asm__ volatile("outw %w0, %w1" : : "a"((uint32_t)value), "d"((uint32_t)port));
+	else
+		__asm__ volatile("outl %0, %w1" : : "a"((uint32_t)value), "d"((uint32_t)port));
+}
+
+void hal_debug_write(uint64_t characters)
+{
+	for (; characters & 0xff; characters >>= 8)
+		serial_putc((char)characters);
+}

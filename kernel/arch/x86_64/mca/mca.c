@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The harvest of machine-check banks: #MC stub in C, poll, fatal end. Bounded by the number of banks; takes no lock. */
+#include <core/caps.h>
+#include <hal/hal.h>
+#include "../arch.h"
+
+#define STATUS_VAL   (1ul << 63)
+#define STATUS_UC    (1ul << 61)
+#define STATUS_MISCV (1ul << 59)
+#define STATUS_ADDRV (1ul << 58)
+#define STATUS_PCC   (1ul << 57)
+#define MCG_RIPV     (1ul << 0)
+#define MCG_MCIP     (1ul << 2)
+#define MCG_CTL_P    (1ul << 8)
+#define MAX_BANKS    32u
+
+#define CPL(cs) ((cs) & 3)
+
+/* Built by mc_entry on the machine-check stack. */
+struct mc_frame {
+	uint64_t gpr[15]; /* r15 r14 r13 r12 r11 r10 r9 r8 rdi rsi rbp rbx rdx rcx rax */
+	uint64_t rip, cs, rflags, rsp, ss;
+	struct cpu *cpu;
+};
+
+enum mc_return { MC_TO_USER = 0, MC_TO_KERNEL = 1, MC_TO_NMI = 2 };
+
+struct mc_exit {
+	uint64_t rsp, how;
+};
+
+uint64_t mcg_cap;
+static uint32_t banks;
+
+extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
+extern char guest_left[], guest_left_end[], idle[], idle_end[];
+extern char hal_copy_end[], hal_copy_fixup[];
+
+static int within(uint64_t rip, const char *from, const char *to)
+{
+	return rip >= (uint64_t)from && rip < (uint64_t)to;
+}
+
+static void print_record(const struct mca_record *r)
+{
+	print("cairn: record cpu %lu bank %lu status 0x%lx addr 0x%lx misc 0x%lx mcg 0x%lx rip 0x%lx cs 0x%lx "
+	      "context %lu label 0x%lx\n",
+	      (uint64_t)r->cpu, (uint64_t)r->bank, r->status, r->addr, r->misc, r->mcg_status, r->rip,
+	      (uint64_t)r->cs, (uint64_t)r->context, (uint64_t)r->label);
+}
+
+static _Noreturn void fatal(const char *why, const struct mca_record *r)
+{
+	print("\ncairn: fatal machine check: %s\n", why);
+	print_record(r);
+	stop();
+}
+
+void mca_init(void)
+{
+	struct cpuid c = cpuid(1, 0);
+	uint32_t i;
+
+	if (!(c.d & 1u << 14) || !(c.d & 1u << 7))
+		return;
+	mcg_cap = rdmsr(MSR_MCG_CAP);
+	banks = mcg_cap & 0xff;
+	if (banks > MAX_BANKS)
+		banks = MAX_BANKS;
+	if (mcg_cap & MCG_CTL_P)
+		wrmsr(MSR_MCG_CTL, ~0ul);
+	for (i = 0; i < banks; i++)
+		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
+}
+
+/* Bank `i`, if it holds an error: 1. */
+static int read_bank(uint32_t i, struct mca_record *r)
+{
+	r->status = rdmsr(MSR_MC0_CTL + 1 + 4 * i);
+	if (!(r->status & STATUS_VAL))
+		return 0;
+	r->bank = i;
+	r->addr = r->status & STATUS_ADDRV ? rdmsr(MSR_MC0_CTL + 2 + 4 * i) : 0;
+	r->misc = r->status & STATUS_MISCV ? rdmsr(MSR_MC0_CTL + 3 + 4 * i) : 0;
+	r->mcg_cap = mcg_cap;
+	r->tsc = rdtsc();
+	return 1;
+}
+
+/* What the exception interrupted; behind an NMI, what that interrupted. */
+static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_record *r)
+{
+	const struct percpu *p = percpu_of(cpu);
+	uint64_t nmi_top = (uint64_t)p->ist_nmi + IST_SIZE, rip = f->rip, cs = f->cs;
+	struct ec *e = cpu->current;
+	uint32_t cpl;
+
+	if (!CPL(cs) && f->rsp >= (uint64_t)p->ist_nmi && f->rsp < nmi_top) {
+		rip = ((const uint64_t *)nmi_top)[-5];
+		cs = ((const uint64_t *)nmi_top)[-4];
+	}
+	r->rip = rip;
+	r->cs = (uint32_t)cs;
+	if (CPL(cs)) {
+		r->context = MCA_CTX_SERVER;
+		r->label = e ? e->label : 0;
+	} else if (within(rip, guest_left, guest_left_end) && e && e->kind == EC_VCPU) {
+		svm_interrupted(e, &r->rip, &r->cs, &cpl);
+		r->context = cpl == 3 ? MCA_CTX_GUEST_USER : MCA_CTX_GUEST_KERNEL;
+		r->label = e->label;
+	} else if (within(rip, idle, idle_end)) {
+		r->context = MCA_CTX_IDLE;
+	} else {
+		r->context = MCA_CTX_KERNEL;
+	}
+}
+
+/* Why a record cannot be left to user level; NULL: it can. */
+static const char *why_fatal(const struct mca_record *r)
+{
+	uint8_t type = hal_page_byte(r->addr) & PAGE_TYPE;
+
+	if (r->status & STATUS_PCC)
+		return "processor context corrupt";
+	if (!(r->mcg_status & MCG_MCIP))
+		return "exception without MCIP";
+	if (!(r->mcg_status & MCG_RIPV) && r->context == MCA_CTX_KERNEL)
+		return "the kernel cannot be restarted";
+	if ((r->status & STATUS_ADDRV) && type != PAGE_USER && type != PAGE_GUEST_PT)
+		return "the memory belongs to the kernel";
+	if (!mca_bound())
+		return "no mca-server";
+	return NULL;
+}
+
+/* The same error at the same place twice running, in the kernel, will not go away. */
+static int repeated(const struct mca_record *r)
+{
+	static uint64_t last_rip, last_addr;
+	int again = r->context == MCA_CTX_KERNEL && r->rip == last_rip && r->addr == last_addr;
+
+	last_rip = r->context == MCA_CTX_KERNEL ? r->rip : 0;
+	last_addr = r->addr;
+	return again;
+}
+
+static void harvest(struct cpu *cpu, const struct mc_frame *f)
+{
+	struct mca_record r = {0};
+	uint32_t i, found = 0;
+	const char *why;
+
+	r.mcg_status = rdmsr(MSR_MCG_STATUS);
+	r.cpu = cpu->index;
+	r.epoch = cpu->epoch + 1;
+	find_context(cpu, f, &r);
+	for (i = 0; i < banks; i++) {
+		if (!read_bank(i, &r) || !(r.status & STATUS_UC))
+			continue; /* corrected errors wait for the poll */
+		why = why_fatal(&r);
+		if (!why && repeated(&r))
+			why = "the same error again";
+		if (!why && !mca_push(cpu, &r))
+			why = "the record ring is full";
+		if (why)
+			fatal(why, &r); /* the bank is left for whoever looks after the reset */
+		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
+		found++;
+	}
+	if (!found)
+		fatal("no bank holds an error", &r);
+	cpu->epoch++;
+	cpu->mc_pending = 1;
+	cpu->mc_held = r.context == MCA_CTX_SERVER ? mca_sequence(cpu) : 0;
+	cpu->resched = 1;
+}
+
+static void save_user(struct cpu *cpu, const struct mc_frame *f)
+{
+	static const uint8_t order[15] = {GPR_R15, GPR_R14, GPR_R13, GPR_R12, GPR_R11,
+					  GPR_R10, GPR_R9,  GPR_R8,  GPR_RDI, GPR_RSI,
+					  GPR_RBP, GPR_RBX, GPR_RDX, GPR_RCX, GPR_RAX};
+	struct ec *e = cpu->current;
+	uint32_t i;
+
+	for (i = 0; i < 15; i++)
+		e->gpr[order[i]] = f->gpr[i];
+	e->gpr[GPR_RSP] = f->rsp;
+	e->rip = f->rip;
+	e->rflags = f->rflags;
+	e->mode = MODE_IRET;
+}
+
+struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
+{
+	struct percpu *p = percpu_of(cpu);
+	struct mc_exit x;
+	uint64_t *to, rip = f->rip, i;
+
+	harvest(cpu, f);
+	if (CPL(f->cs)) {
+		save_user(cpu, f);
+		return (struct mc_exit){0, MC_TO_USER};
+	}
+	lapic_self_ipi(VECTOR_MCA); /* in case the kernel was on its way out already */
+	if (within(rip, hal_copy_end - (hal_copy_end - (const char *)hal_copy), hal_copy_end))
+		rip = (uint64_t)hal_copy_fixup;
+	to = (uint64_t *)(f->rsp & ~7ul);
+	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end))
+		to = (uint64_t *)(p->mc_alternate + sizeof(p->mc_alternate));
+	if (f->rsp >= (uint64_t)p->ist_nmi && f->rsp < (uint64_t)p->ist_nmi + IST_SIZE) {
+		*--to = rip;
+		*--to = f->rflags;
+		x.how = MC_TO_NMI;
+	} else {
+		*--to = f->ss;
+		*--to = f->rsp;
+		*--to = f->rflags;
+		*--to = f->cs;
+		*--to = rip;
+		x.how = MC_TO_KERNEL;
+	}
+	for (i = 15; i; i--)
+		*--to = f->gpr[i - 1];
+	x.rsp = (uint64_t)to;
+	return x;
+}
+
+void mca_process(struct cpu *cpu)
+{
+	struct ec *e = cpu->current;
+
+	if (!cpu->mc_pending)
+		return;
+	cpu->mc_pending = 0;
+	/* A thread that was interrupted waits until its record is dealt with; the one that deals with it cannot. */
+	if (cpu->mc_held && e && e->kind == EC_THREAD && e != mca_bound()) {
+		e->held = cpu->mc_held;
+		chain_update(e->root);
+	}
+	cpu->mc_held = 0;
+	mca_notify();
+}
+
+void hal_mca_poll(void)
+{
+	struct cpu *cpu = hal_cpu();
+	struct mca_record r = {0};
+	uint32_t i;
+
+	r.context = MCA_CTX_POLL;
+	for (i = 0; i < banks; i++) {
+		if (!read_bank(i, &r))
+			continue;
+		if ((r.status & STATUS_PCC) || !mca_push(cpu, &r))
+			continue; /* stays in its bank */
+		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
+	}
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Into a guest and out of it (APM vol. 2, 15.5). Nothing touches the state page between CLGI and STGI. */
+#include "../layout.h"
+
+	.text
+/*
+ * RAX: struct ec of the VCpu; the stack is empty. The guest's RAX, RSP, RIP, RFLAGS are in its VMCB; its other
+ * general registers in the state page. With GIF = 0 neither NMI nor #MC arrives, so that nothing can come between
+ * the check for work and VMRUN.
+ */
+	.globl resume_guest
+resume_guest:
+	pushq EC_STATE(%rax)                     /* 24(%rsp) */
+	pushq %gs:CPU_HOST_VMCB                  /* 16(%rsp) */
+	pushq EC_VMCB(%rax)                      /*  8(%rsp) */
+	pushq EC_THAWED(%rax)                    /*  0(%rsp) */
+	mov EC_STATE(%rax), %rax
+	mov EC_GPR(1)(%rax), %rcx
+	mov EC_GPR(2)(%rax), %rdx
+	mov EC_GPR(3)(%rax), %rbx
+	mov EC_GPR(5)(%rax), %rbp
+	mov EC_GPR(6)(%rax), %rsi
+	mov EC_GPR(7)(%rax), %rdi
+	mov EC_GPR(8)(%rax), %r8
+	mov EC_GPR(9)(%rax), %r9
+	mov EC_GPR(10)(%rax), %r10
+	mov EC_GPR(11)(%rax), %r11
+	mov EC_GPR(12)(%rax), %r12
+	mov EC_GPR(13)(%rax), %r13
+	mov EC_GPR(14)(%rax), %r14
+	mov EC_GPR(15)(%rax), %r15
+	clgi
+	cmpb $0, %gs:CPU_RESCHED
+	jne 1f
+	mov %gs:CPU_EPOCH, %rax                  /* a machine check without verdict: no entry (R-BAS-2) */
+	cmp 0(%rsp), %rax
+	ja 1f
+	mov 8(%rsp), %rax
+	sti                                      /* V_INTR_MASKING: host IF says whether interrupts exit */
+	vmload %rax
+	vmrun %rax
+	/* Host RSP and RAX are back; all other general registers, FS, GS, TR and the system-call MSRs are the guest's. */
+	vmsave %rax
+	mov 16(%rsp), %rax
+	vmload %rax                              /* GS, TR are ours again: from here an IST switch can be trusted */
+	cli
+	.globl guest_left, guest_left_end
+guest_left:
+	stgi                                     /* a pending NMI, and a #MC behind it, is taken right here */
+	mov 24(%rsp), %rax
+guest_left_end:
+	mov %rcx, EC_GPR(1)(%rax)
+	mov %rdx, EC_GPR(2)(%rax)
+	mov %rbx, EC_GPR(3)(%rax)
+	mov %rbp, EC_GPR(5)(%rax)
+	mov %rsi, EC_GPR(6)(%rax)
+	mov %rdi, EC_GPR(7)(%rax)
+	mov %r8, EC_GPR(8)(%rax)
+	mov %r9, EC_GPR(9)(%rax)
+	mov %r10, EC_GPR(10)(%rax)
+	mov %r11, EC_GPR(11)(%rax)
+	mov %r12, EC_GPR(12)(%rax)
+	mov %r13, EC_GPR(13)(%rax)
+	mov %r14, EC_GPR(14)(%rax)
+	mov %r15, EC_GPR(15)(%rax)
+	mov %gs:CPU_CURRENT, %rdi
+	add $32, %rsp
+	cld
+	call svm_exit                            /* (ec) */
+	jmp resume
+1:	stgi                                     /* no entry: the state page still holds the registers */
+	movb $1, %gs:CPU_RESCHED
+	jmp resume
+	.section .note.GNU-stack, "", @progbits

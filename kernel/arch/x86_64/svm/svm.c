@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* AMD SVM: turning it on, a VCpu's control block, and guest state to and from the state page. */
+#include <hal/hal.h>
+#include "../arch.h"
+#include "vmcb.h"
+
+#define VM_CR_SVMDIS (1u << 4)
+#define RFLAGS_GUEST 0x3f7fd5ul /* bits a guest may set; bit 1 is always 1 */
+#define DR7_FIXED    0x400ul
+
+static uint8_t io_map[3 * 4096] __attribute__((aligned(4096)));
+static uint8_t msr_map[2 * 4096] __attribute__((aligned(4096)));
+
+/* Two bits per MSR (read, write), 1: intercept. Bases of the three ranges (APM 15.11). */
+static void msr_pass(uint32_t msr)
+{
+	uint32_t bit = msr >= 0xc0000000 ? 0x800 * 8 + (msr - 0xc0000000) * 2 : msr * 2;
+
+	msr_map[bit / 8] &= (uint8_t)~(3u << (bit % 8));
+}
+
+static void maps_init(void)
+{
+	/* VMLOAD and VMSAVE switch these, so the guest may have them. */
+	static const uint32_t own[] = {0x174,	   0x175,      0x176,	   0xc0000081, 0xc0000082,
+				       0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
+	uint32_t i;
+
+	for (i = 0; i < sizeof(io_map); i++)
+		io_map[i] = 0xff;
+	for (i = 0; i < sizeof(msr_map); i++)
+		msr_map[i] = 0xff;
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		msr_pass(own[i]);
+}
+
+const char *svm_init(struct percpu *p)
+{
+	struct cpuid max = cpuid(0x80000000, 0), f;
+
+	f = cpuid(0x80000001, 0);
+	if (max.a < 0x8000000a || !(f.c & 1u << 2))
+		return "this CPU has no AMD-V (SVM); Cairn needs it to run virtual machines";
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
+		return "AMD-V (SVM) is switched off by the firmware: enable it in the firmware's set-up";
+	if (!(cpuid(0x8000000a, 0).d & 1))
+		return "this CPU's AMD-V has no nested paging; Cairn needs it";
+	maps_init();
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, image_phys(p->host_save));
+	p->cpu.host_vmcb = image_phys(p->host_vmcb);
+	__asm__ volatile("vmsave %%rax" : : "a"(p->cpu.host_vmcb) : "memory");
+	return NULL;
+}
+
+static struct vmcb *vmcb_of(const struct ec *v)
+{
+	return hal_window(v->phys + PAGE_SIZE_4K);
+}
+
+void hal_vcpu_init(struct ec *v)
+{
+	static uint32_t next_asid;
+	struct vmcb *b = vmcb_of(v);
+	uint32_t asids = cpuid(0x8000000a, 0).b;
+
+	v->vmcb_phys = v->phys + PAGE_SIZE_4K;
+	v->fpu_fresh = 1;
+	b->cr_write = 1u << 4;
+	b->cr_read = 1u << 4;
+	b->dr_read = b->dr_write = 0xf;
+	b->exceptions = 1u << 18; /* R-MC-2 */
+	b->misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
+		   INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA |
+		   INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_FERR | INTERCEPT_SHUTDOWN;
+	b->misc2 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV;
+	b->iopm = image_phys(io_map);
+	b->msrpm = image_phys(msr_map);
+	b->asid = asids > 1 ? 1 + next_asid++ % (asids - 1) : 1; /* a VCpu that was not the last one here flushes */
+	b->v_intr = V_INTR_MASKING;
+	b->np_enable = 1;
+	b->efer = EFER_SVME;
+	b->cr4 = CR4_MCE;
+	b->rflags = 2;
+	b->dr7 = DR7_FIXED;
+	b->g_pat = 0x0007040600070406ul;
+}
+
+void hal_vcpu_root(struct ec *v, uint64_t root)
+{
+	vmcb_of(v)->n_cr3 = root;
+}
+
+static void read_segments(const struct vmcb *b, struct vcpu_state *s)
+{
+	s->seg[SEG_ES] = b->es;
+	s->seg[SEG_CS] = b->cs;
+	s->seg[SEG_SS] = b->ss;
+	s->seg[SEG_DS] = b->ds;
+	s->seg[SEG_FS] = b->fs;
+	s->seg[SEG_GS] = b->gs;
+	s->seg[SEG_LDTR] = b->ldtr;
+	s->seg[SEG_TR] = b->tr;
+	s->gdt_base = b->gdtr.base;
+	s->gdt_limit = b->gdtr.limit;
+	s->idt_base = b->idtr.base;
+	s->idt_limit = b->idtr.limit;
+}
+
+static void write_segments(struct vmcb *b, const struct vcpu_state *s)
+{
+	b->es = s->seg[SEG_ES];
+	b->cs = s->seg[SEG_CS];
+	b->ss = s->seg[SEG_SS];
+	b->ds = s->seg[SEG_DS];
+	b->fs = s->seg[SEG_FS];
+	b->gs = s->seg[SEG_GS];
+	b->ldtr = s->seg[SEG_LDTR];
+	b->tr = s->seg[SEG_TR];
+	b->cpl = b->ss.attr >> 5 & 3;
+	b->gdtr.base = s->gdt_base;
+	b->gdtr.limit = s->gdt_limit;
+	b->idtr.base = s->idt_base;
+	b->idtr.limit = s->idt_limit;
+}
+
+static void read_msrs(const struct vmcb *b, struct vcpu_state *s)
+{
+	s->star = b->star;
+	s->lstar = b->lstar;
+	s->cstar = b->cstar;
+	s->sfmask = b->sfmask;
+	s->kernel_gs_base = b->kernel_gs_base;
+	s->sysenter_cs = b->sysenter_cs;
+	s->sysenter_esp = b->sysenter_esp;
+	s->sysenter_eip = b->sysenter_eip;
+	s->pat = b->g_pat;
+}
+
+static void write_msrs(struct vmcb *b, const struct vcpu_state *s)
+{
+	b->star = s->star;
+	b->lstar = s->lstar;
+	b->cstar = s->cstar;
+	b->sfmask = s->sfmask;
+	b->kernel_gs_base = s->kernel_gs_base;
+	b->sysenter_cs = s->sysenter_cs;
+	b->sysenter_esp = s->sysenter_esp;
+	b->sysenter_eip = s->sysenter_eip;
+	b->g_pat = s->pat;
+}
+
+static void read_control(const struct vmcb *b, struct vcpu_state *s)
+{
+	s->cr0 = b->cr0;
+	s->cr3 = b->cr3;
+	/* MCE is ours and always set; the guest's own bit is 0 exactly while its reads of CR4 are intercepted. */
+	s->cr4 = b->cr_read & 1u << 4 ? b->cr4 & ~CR4_MCE : b->cr4;
+	s->efer = b->efer & ~EFER_SVME;
+}
+
+static void write_control(struct vmcb *b, const struct vcpu_state *s)
+{
+	uint64_t cr4 = s->cr4;
+
+	b->cr0 = s->cr0;
+	b->cr2 = s->cr2;
+	b->cr3 = s->cr3;
+	b->cr4 = cr4 | CR4_MCE; /* R-CR-1 */
+	b->cr_read = cr4 & CR4_MCE ? 0 : 1u << 4;
+	b->efer = s->efer | EFER_SVME;
+	b->v_intr = (b->v_intr & ~(uint64_t)V_TPR) | (s->cr8 & 0xf);
+}
+
+/* What every exit tells. SVM gives no instruction length except for I/O, and next RIP where CPUID says so. */
+static void read_always(struct ec *v, const struct vmcb *b, struct vcpu_state *s, uint32_t class)
+{
+	uint64_t next = class == EXIT_IO ? b->exit_info2 : b->next_rip;
+
+	s->gpr[GPR_RAX] = b->rax;
+	s->gpr[GPR_RSP] = b->rsp;
+	s->rip = b->rip;
+	s->inst_len = next - b->rip <= 15 ? (uint32_t)(next - b->rip) : 0;
+	s->exit_class = class;
+	s->exit_reason = b->exit_code;
+	s->vectoring_info = v->vectoring_info;
+	s->vectoring_error = v->vectoring_error;
+	s->cr2 = b->cr2;
+	s->rflags = b->rflags;
+	s->interruptibility = b->interrupt_shadow & 1 ? VCPU_BLOCK_STI : 0;
+	s->cpl = b->cpl;
+	s->cr8 = b->v_intr & 0xf;
+	if (!(b->v_intr & V_IRQ))
+		s->virq = 0;
+}
+
+static void read_qualification(const struct vmcb *b, struct vcpu_state *s, uint32_t class)
+{
+	uint64_t code = b->exit_code;
+
+	s->qualification = b->exit_info1;
+	s->qualification2 = b->exit_info2;
+	/* EXIT_IO: IN 0, string 2, REP 3, size 4-6, port 16-31 as APM 15.10.2 has them; EXIT_MSR: write 0. */
+	if (class == EXIT_NESTED || class == EXIT_POISONED) {
+		s->qualification = (b->exit_info1 & 0x12) | (b->exit_info1 >> 33 & 1 ? VCPU_NPF_WALK : 0);
+	} else if (class == EXIT_CR || class == EXIT_DR) {
+		s->qualification = (code & 0xf) | (code & 0x10 ? 1u << 8 : 0);
+	} else if (class == EXIT_EXCEPTION) {
+		uint32_t vector = (uint32_t)code & 0x1f;
+		int error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+
+		s->intr_info = EVENT_VALID | EVENT_EXC | vector | (error ? EVENT_ERROR : 0);
+		s->intr_error = error ? (uint32_t)b->exit_info1 : 0;
+		s->qualification = b->exit_info2;
+	}
+}
+
+int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
+{
+	const struct vmcb *b = vmcb_of(v);
+	struct vcpu_state *s = v->state;
+
+	if (!s)
+		return -1;
+	read_always(v, b, s, class);
+	if (class >= EXIT_IO)
+		read_qualification(b, s, class);
+	if (groups & VCPU_MTD_SEG)
+		read_segments(b, s);
+	if (groups & VCPU_MTD_CR)
+		read_control(b, s);
+	if (groups & VCPU_MTD_DR) {
+		s->dr6 = b->dr6;
+		s->dr7 = b->dr7;
+	}
+	if (groups & VCPU_MTD_MSR)
+		read_msrs(b, s);
+	return 0;
+}
+
+static void write_inject(struct vmcb *b, const struct vcpu_state *s)
+{
+	uint32_t info = s->inject_info, virq = s->virq;
+	uint32_t type = info & EVENT_TYPE, vector = info & 0xff;
+
+	b->event_inj = 0;
+	if ((info & EVENT_VALID) && (type == EVENT_NMI || type == EVENT_SOFT || (type == EVENT_EXC && vector < 32)))
+		b->event_inj = (info & (EVENT_VALID | EVENT_ERROR | EVENT_TYPE | 0xff)) | (uint64_t)s->inject_error << 32;
+	b->v_intr &= ~V_REQUEST;
+	if (virq & EVENT_VALID)
+		b->v_intr |= V_IRQ | V_PRIO(virq & 0xff) | V_VECTOR(virq & 0xff);
+}
+
+static void write_ctl(struct ec *v, struct vmcb *b, const struct vcpu_state *s)
+{
+	uint64_t deadline = s->deadline;
+
+	b->tsc_offset = s->tsc_offset;
+	b->exceptions = s->exceptions | 1u << 18; /* R-MC-2 */
+	b->misc1 = (b->misc1 & ~INTERCEPT_IRET) | (s->ctl_nmi_window ? INTERCEPT_IRET : 0);
+	if (deadline)
+		timer_arm(hal_cpu(), &v->deadline, deadline);
+	else
+		timer_cancel(hal_cpu(), &v->deadline);
+}
+
+int hal_vcpu_write(struct ec *v, uint32_t groups)
+{
+	struct vmcb *b = vmcb_of(v);
+	const struct vcpu_state *s = v->state;
+
+	if (!s)
+		return -1;
+	b->rax = s->gpr[GPR_RAX];
+	b->rsp = s->gpr[GPR_RSP];
+	if (groups & VCPU_MTD_RIP)
+		b->rip = s->rip;
+	if (groups & VCPU_MTD_FLAGS) {
+		b->rflags = (s->rflags & RFLAGS_GUEST) | 2;
+		b->interrupt_shadow = s->interruptibility & (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS) ? 1 : 0;
+	}
+	if (groups & VCPU_MTD_INJECT)
+		write_inject(b, s);
+	if (!(groups & ~(uint32_t)(VCPU_MTD_RIP | VCPU_MTD_FLAGS | VCPU_MTD_INJECT)))
+		return 0;
+	if (groups & VCPU_MTD_SEG)
+		write_segments(b, s);
+	if (groups & VCPU_MTD_CR)
+		write_control(b, s);
+	if (groups & VCPU_MTD_DR) {
+		b->dr6 = s->dr6 & 0xffffffff;
+		b->dr7 = (s->dr7 & 0xffffffff) | DR7_FIXED;
+	}
+	if (groups & VCPU_MTD_MSR)
+		write_msrs(b, s);
+	if (groups & VCPU_MTD_CTL)
+		write_ctl(v, b, s);
+	return 0;
+}
+
+void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	*rip = b->rip;
+	*cs = b->cs.sel;
+	*cpl = b->cpl;
+}
+
+void svm_flush(struct ec *v)
+{
+	vmcb_of(v)->tlb_control = 1;
+}

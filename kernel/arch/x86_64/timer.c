@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The local APIC: one-shot timer (TSC-deadline where there is one), end of interrupt, self-IPIs. */
+#include <hal/hal.h>
+#include "arch.h"
+
+#define LAPIC_SVR   (0xf0 / 4)
+#define LAPIC_EOI   (0xb0 / 4)
+#define LAPIC_ICR   (0x300 / 4)
+#define LAPIC_LVTT  (0x320 / 4)
+#define LAPIC_LINT0 (0x350 / 4)
+#define LAPIC_LINT1 (0x360 / 4)
+#define LAPIC_INIT  (0x380 / 4)
+#define LAPIC_COUNT (0x390 / 4)
+#define LAPIC_DIV   (0x3e0 / 4)
+#define LVT_MASKED  (1u << 16)
+#define LVT_DEADLINE (2u << 17)
+#define LVT_NMI     0x400u
+#define ICR_SELF    (1u << 18)
+
+#define PIT_HZ      1193182u
+#define CALIBRATE_HZ 100u
+
+uint64_t hal_tsc_khz;
+static uint64_t lapic_khz;
+static int deadline_mode;
+
+/* Channel 2 of the PIT, gated by port 0x61, counts down once: 10 ms. */
+static void pit_wait(void)
+{
+	uint32_t count = PIT_HZ / CALIBRATE_HZ;
+
+	outb(0x61, (inb(0x61) & ~2) | 1);
+	outb(0x43, 0xb0); /* channel 2, low then high byte, mode 0 */
+	outb(0x42, (uint8_t)count);
+	outb(0x42, (uint8_t)(count >> 8));
+	while (!(inb(0x61) & 0x20))
+		;
+}
+
+static void calibrate(void)
+{
+	uint64_t start, used;
+
+	fixmap(FIX_LAPIC)[LAPIC_DIV] = 0xb; /* by 1 */
+	fixmap(FIX_LAPIC)[LAPIC_LVTT] = LVT_MASKED | VECTOR_TIMER;
+	fixmap(FIX_LAPIC)[LAPIC_INIT] = 0xffffffff;
+	start = rdtsc();
+	pit_wait();
+	used = 0xffffffffu - fixmap(FIX_LAPIC)[LAPIC_COUNT];
+	hal_tsc_khz = (rdtsc() - start) * CALIBRATE_HZ / 1000;
+	lapic_khz = used * CALIBRATE_HZ / 1000;
+	fixmap(FIX_LAPIC)[LAPIC_INIT] = 0;
+	if (!hal_tsc_khz || !lapic_khz)
+		hal_panic("the timers do not run: no PIT?");
+}
+
+void timer_init(void)
+{
+	uint64_t base = rdmsr(MSR_APIC_BASE);
+
+	wrmsr(MSR_APIC_BASE, base | 1u << 11);
+	fixmap_set(FIX_LAPIC, base & 0xffffff000ul, 1);
+	fixmap(FIX_LAPIC)[LAPIC_SVR] = 0x100 | VECTOR_SPURIOUS;
+	fixmap(FIX_LAPIC)[LAPIC_LINT0] = LVT_MASKED;
+	fixmap(FIX_LAPIC)[LAPIC_LINT1] = LVT_NMI;
+	calibrate();
+	deadline_mode = (cpuid(1, 0).c >> 24) & 1;
+	fixmap(FIX_LAPIC)[LAPIC_LVTT] = VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0);
+	__asm__ volatile("mfence" : : : "memory"); /* SDM 10.5.4.1: before the first deadline */
+}
+
+void hal_timer(uint64_t when)
+{
+	uint64_t now, ticks = 0;
+
+	if (deadline_mode) {
+		wrmsr(MSR_TSC_DEADLINE, when);
+		return;
+	}
+	if (when) {
+		now = rdtsc();
+		ticks = when > now ? (when - now) * lapic_khz / hal_tsc_khz + 1 : 1;
+		if (ticks > 0xffffffff)
+			ticks = 0xffffffff; /* comes early: the next schedule() arms it again */
+	}
+	fixmap(FIX_LAPIC)[LAPIC_INIT] = (uint32_t)ticks;
+}
+
+void lapic_eoi(void)
+{
+	fixmap(FIX_LAPIC)[LAPIC_EOI] = 0;
+}
+
+void lapic_self_ipi(uint32_t vector)
+{
+	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_SELF | vector;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Operations on capabilities: each first checks everything, then changes what it must. */
+#ifndef CORE_CAPS_H
+#define CORE_CAPS_H
+
+#include <core/ec.h>
+
+/* Looks up selector `sel` of `e`'s CapTable; the slot must hold a capability of `type` with `rights`. */
+MUST_USE status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, uint32_t *slot);
+/* Any type. */
+MUST_USE status_t cap_any(const struct ec *e, uint64_t sel, uint32_t *slot);
+/* The slot that (table selector, index) names; *slot may be empty. */
+MUST_USE status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t *slot);
+/* The same, and it must be empty, with room in the tree below `parent`. */
+MUST_USE status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent,
+				  uint32_t *slot);
+
+/* ---- untyped.c ---- */
+MUST_USE status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst, uint64_t param);
+/* ---- derive.c ---- */
+MUST_USE status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge);
+MUST_USE status_t cap_move(uint32_t src, uint32_t dst);
+/* Deletes leaf `s`. */
+MUST_USE status_t cap_delete(uint32_t s);
+/* Deletes descendants of `s`, a bounded number; CAIRN_ERR_AGAIN when some are left. */
+MUST_USE status_t cap_revoke(uint32_t s);
+/* ---- paging.c ---- */
+MUST_USE status_t pt_link(uint32_t parent, uint64_t index, uint32_t child);
+void pt_unlink(uint32_t child);
+/* Is the PageTable or Frame in `s` hung in a PageTable that still exists? */
+int pt_hung(uint32_t s);
+MUST_USE status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights, uint32_t deposit);
+void frame_unmap(uint32_t frame);
+/* Where `frame`'s mapping lies: label of the root (0: not below a root) and address. */
+uint32_t frame_where(uint32_t frame, uint64_t *address);
+/* Makes page `page` of mapped `frame` a poison tag; a 2 MiB mapping is split first. */
+void frame_poison(uint32_t frame, uint64_t page);
+/* ---- objects.c ---- */
+/* The object of original capability `s` goes. */
+void object_destroy(uint32_t s);
+/* Every execution context that uses `s` (space, guest space, buffer) stops. */
+void object_users_stop(uint32_t s);
+MUST_USE status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask);
+MUST_USE status_t vcpu_configure(struct ec *self, uint32_t slot);
+MUST_USE status_t ec_resume(struct ec *e);
+MUST_USE status_t ec_suspend(struct ec *e);
+/* ---- mca.c ---- */
+struct holder {
+	uint64_t kind, label, address, rights;
+};
+/* One bounded step of making `page` unreachable; *cursor 0: start, and on return: done. */
+void poison_step(uint64_t page, uint64_t *cursor, struct holder *out);
+void mca_bind(struct ec *thread, uint64_t badge);
+/* A thread is being destroyed. */
+void mca_forget(struct ec *thread);
+/* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. */
+int mca_push(struct cpu *cpu, struct mca_record *r);
+/* Tells the bound thread that there are records. */
+void mca_notify(void);
+/* Is anybody there to decide? */
+struct ec *mca_bound(void);
+MUST_USE status_t mca_harvest(struct ec *e, uint64_t acknowledged, uint64_t *count);
+void mca_thaw(struct ec *v, uint64_t epoch);
+uint64_t mca_sequence(const struct cpu *cpu);
+
+#endif

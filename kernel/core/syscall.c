@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Hypercalls: decode (check everything), then perform. See docs/manual/hypercalls.md. */
+#include <core/caps.h>
+#include <core/syscall.h>
+#include <cairn/hypercall_numbers.h>
+#include <hal/hal.h>
+
+#define ARG1(e) ((e)->gpr[GPR_RDI])
+#define ARG2(e) ((e)->gpr[GPR_RSI])
+#define ARG3(e) ((e)->gpr[GPR_RDX])
+#define ARG4(e) ((e)->gpr[GPR_R10])
+#define ARG5(e) ((e)->gpr[GPR_R8])
+#define ARG6(e) ((e)->gpr[GPR_R9])
+
+status_t cap_any(const struct ec *e, uint64_t sel, uint32_t *slot)
+{
+	if (sel >= e->table_count || !slot_live(e->table_first + (uint32_t)sel))
+		return CAIRN_ERR_CAP;
+	*slot = e->table_first + (uint32_t)sel;
+	return CAIRN_OK;
+}
+
+status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, uint32_t *slot)
+{
+	status_t st = cap_any(e, sel, slot);
+
+	if (st != CAIRN_OK)
+		return st;
+	if (slots[*slot].type != type)
+		return CAIRN_ERR_TYPE;
+	if (rights & ~slot_rights(*slot))
+		return CAIRN_ERR_RIGHTS;
+	return CAIRN_OK;
+}
+
+status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t *slot)
+{
+	uint32_t t;
+	status_t st = cap_get(e, table, CAP_CAPTABLE, RIGHT_WRITE, &t);
+
+	if (st != CAIRN_OK)
+		return st;
+	if (index >= slots[t].count)
+		return CAIRN_ERR_ARG;
+	*slot = slots[t].first + (uint32_t)index;
+	return CAIRN_OK;
+}
+
+status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent,
+			 uint32_t *slot)
+{
+	status_t st = cap_place(e, table, index, slot);
+
+	if (st != CAIRN_OK)
+		return st;
+	if (slot_live(*slot))
+		return CAIRN_ERR_BUSY;
+	return slots[parent].depth < SLOT_MAX_DEPTH ? CAIRN_OK : CAIRN_ERR_ARG;
+}
+
+/* The Thread or VCpu object behind a capability. */
+static status_t get_ec(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, struct ec **out)
+{
+	uint32_t s;
+	status_t st = cap_get(e, sel, type, rights, &s);
+
+	if (st == CAIRN_OK)
+		*out = hal_window(slots[s].base);
+	return st;
+}
+
+static void sys_identify(struct ec *e)
+{
+	e->gpr[GPR_RDI] = CAIRN_INTERFACE_VERSION;
+	e->gpr[GPR_RAX] = CAIRN_OK;
+}
+
+static void sys_call(struct ec *e)
+{
+	uint64_t sel = ARG1(e);
+	uint32_t s;
+	status_t st;
+
+	if (sel >= e->table_count || !slot_live(e->table_first + (uint32_t)sel)) {
+		e->gpr[GPR_RAX] = CAIRN_ERR_CAP;
+		return;
+	}
+	s = e->table_first + (uint32_t)sel;
+	if (slots[s].type != CAP_PORTAL)
+		st = CAIRN_ERR_TYPE;
+	else if (!slots[s].r_signal)
+		st = CAIRN_ERR_RIGHTS;
+	else if (ARG6(e) > MESSAGE_WORDS)
+		st = CAIRN_ERR_ARG;
+	else
+		st = portal_enter(e, s, CALL_MESSAGE);
+	if (st != CAIRN_OK)
+		e->gpr[GPR_RAX] = st;
+}
+
+static void sys_reply(struct ec *e)
+{
+	status_t st = portal_reply(hal_cpu(), e);
+
+	if (st != CAIRN_OK)
+		e->gpr[GPR_RAX] = st;
+}
+
+static void sys_signal(struct ec *e)
+{
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_SIGNAL, &s);
+
+	e->gpr[GPR_RAX] = st;
+	if (st == CAIRN_OK)
+		notify(hal_window(slots[s].base), slots[s].badge);
+}
+
+static void sys_wait(struct ec *e)
+{
+	uint64_t deadline = ARG1(e);
+	struct cpu *cpu = hal_cpu();
+
+	if (e->notification) {
+		e->gpr[GPR_RAX] = CAIRN_OK;
+		e->gpr[GPR_RDI] = e->notification;
+		e->notification = 0;
+		return;
+	}
+	e->gpr[GPR_RAX] = CAIRN_ERR_TIMEOUT;
+	e->gpr[GPR_RDI] = 0;
+	if (deadline && deadline <= hal_now())
+		return;
+	e->status = EC_WAIT;
+	if (deadline)
+		timer_arm(cpu, &e->deadline, deadline);
+	chain_update(e->root);
+	cpu->resched = 1;
+}
+
+static void sys_retype(struct ec *e)
+{
+	uint32_t u, dst;
+	status_t st = cap_get(e, ARG1(e), CAP_UNTYPED, 0, &u);
+
+	if (st == CAIRN_OK)
+		st = cap_empty_place(e, ARG4(e), ARG5(e), u, &dst);
+	if (st == CAIRN_OK)
+		st = cap_retype(u, ARG2(e), ARG3(e), dst, ARG6(e));
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_copy(struct ec *e)
+{
+	uint32_t src, dst;
+	status_t st = cap_any(e, ARG1(e), &src);
+
+	if (st == CAIRN_OK)
+		st = cap_empty_place(e, ARG2(e), ARG3(e), src, &dst);
+	if (st == CAIRN_OK)
+		st = cap_copy(src, dst, ARG4(e), ARG5(e));
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_move(struct ec *e)
+{
+	uint32_t src, dst;
+	status_t st = cap_any(e, ARG1(e), &src);
+
+	if (st == CAIRN_OK)
+		st = cap_empty_place(e, ARG2(e), ARG3(e), slots[src].parent, &dst);
+	if (st == CAIRN_OK)
+		st = cap_move(src, dst);
+	e->gpr[GPR_RAX] = st;
+}
+
+static status_t live_place(struct ec *e, uint32_t *s)
+{
+	status_t st = cap_place(e, ARG1(e), ARG2(e), s);
+
+	return st == CAIRN_OK && !slot_live(*s) ? CAIRN_ERR_CAP : st;
+}
+
+static void sys_delete(struct ec *e)
+{
+	uint32_t s;
+	status_t st = live_place(e, &s);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? cap_delete(s) : st;
+}
+
+static void sys_revoke(struct ec *e)
+{
+	uint32_t s;
+	status_t st = live_place(e, &s);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? cap_revoke(s) : st;
+}
+
+static void sys_pagetable_link(struct ec *e)
+{
+	uint32_t parent, child;
+	status_t st = cap_get(e, ARG1(e), CAP_PAGETABLE, RIGHT_CONTROL, &parent);
+
+	if (st == CAIRN_OK)
+		st = cap_get(e, ARG3(e), CAP_PAGETABLE, RIGHT_CONTROL, &child);
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? pt_link(parent, ARG2(e), child) : st;
+}
+
+static void sys_map(struct ec *e)
+{
+	uint32_t frame, pt, deposit = SLOT_NIL;
+	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
+
+	if (st == CAIRN_OK)
+		st = cap_get(e, ARG2(e), CAP_PAGETABLE, RIGHT_CONTROL, &pt);
+	if (st == CAIRN_OK && slots[frame].size == PAGE_SIZE_2M)
+		st = cap_get(e, ARG5(e), CAP_PAGETABLE, RIGHT_CONTROL, &deposit);
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? frame_map(frame, pt, ARG3(e), ARG4(e), deposit) : st;
+}
+
+static void sys_unmap(struct ec *e)
+{
+	uint32_t frame;
+	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
+
+	if (st == CAIRN_OK && !pt_hung(frame))
+		st = CAIRN_ERR_STATE;
+	if (st == CAIRN_OK)
+		frame_unmap(frame);
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_thread_configure(struct ec *e)
+{
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &s);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? thread_configure(e, s, ARG2(e)) : st;
+}
+
+static void sys_vcpu_configure(struct ec *e)
+{
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, &s);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? vcpu_configure(e, s) : st;
+}
+
+/* resume and suspend take either a Thread or a VCpu. */
+static status_t get_either(struct ec *e, struct ec **t)
+{
+	status_t st = get_ec(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, t);
+
+	return st == CAIRN_ERR_TYPE ? get_ec(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, t) : st;
+}
+
+static void sys_resume(struct ec *e)
+{
+	struct ec *t;
+	status_t st = get_either(e, &t);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ec_resume(t) : st;
+}
+
+static void sys_suspend(struct ec *e)
+{
+	struct ec *t;
+	status_t st = get_either(e, &t);
+
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ec_suspend(t) : st;
+}
+
+static void sys_portal_create(struct ec *e)
+{
+	uint32_t t, dst;
+	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &t);
+
+	if (st == CAIRN_OK)
+		st = cap_empty_place(e, ARG2(e), ARG3(e), t, &dst);
+	if (st == CAIRN_OK && (ARG5(e) & ~(uint64_t)VCPU_MTD_ALL))
+		st = CAIRN_ERR_ARG;
+	e->gpr[GPR_RAX] = st;
+	if (st != CAIRN_OK)
+		return;
+	slots[dst] = (struct slot){0};
+	slots[dst].type = CAP_PORTAL;
+	slots[dst].base = slots[t].base;
+	slots[dst].size = slots[t].size;
+	slots[dst].badge = ARG4(e);
+	slots[dst].count = (uint32_t)ARG5(e);
+	slot_set_rights(dst, RIGHT_SIGNAL | RIGHT_GRANT);
+	slot_insert(dst, t);
+}
+
+static void sys_recall(struct ec *e)
+{
+	struct ec *v;
+	status_t st = get_ec(e, ARG1(e), CAP_VCPU, RIGHT_SIGNAL, &v);
+
+	if (st == CAIRN_OK && (v->status == EC_NEW || v->status == EC_STOPPED))
+		st = CAIRN_ERR_STATE;
+	e->gpr[GPR_RAX] = st;
+	if (st == CAIRN_OK)
+		vcpu_recall(v);
+}
+
+static status_t get_irq(struct ec *e, uint64_t *line)
+{
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_IRQ, RIGHT_CONTROL, &s);
+
+	if (st != CAIRN_OK)
+		return st;
+	*line = slots[s].base;
+	return slots[s].size == 1 && hal_irq_valid(*line) ? CAIRN_OK : CAIRN_ERR_ARG;
+}
+
+static void sys_irq_bind(struct ec *e)
+{
+	uint64_t line = 0;
+	uint32_t t;
+	status_t st = get_irq(e, &line);
+
+	if (st == CAIRN_OK)
+		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
+	if (st == CAIRN_OK)
+		hal_irq_bind(line, hal_window(slots[t].base), slots[t].badge);
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_irq_ack(struct ec *e)
+{
+	uint64_t line = 0;
+	status_t st = get_irq(e, &line);
+
+	if (st == CAIRN_OK)
+		hal_irq_unmask(line);
+	e->gpr[GPR_RAX] = st;
+}
+
+static status_t check_port(struct ec *e)
+{
+	uint64_t port = ARG2(e), width = ARG3(e);
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_IOPORTS, RIGHT_WRITE, &s);
+
+	if (st != CAIRN_OK)
+		return st;
+	if ((width != 1 && width != 2 && width != 4) || port < slots[s].base ||
+	    port + width > slots[s].base + slots[s].size || port > 0xffff)
+		return CAIRN_ERR_ARG;
+	return CAIRN_OK;
+}
+
+static void sys_port_in(struct ec *e)
+{
+	status_t st = check_port(e);
+
+	if (st == CAIRN_OK)
+		e->gpr[GPR_RDI] = hal_port_in(ARG2(e), ARG3(e));
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_port_out(struct ec *e)
+{
+	status_t st = check_port(e);
+
+	if (st == CAIRN_OK)
+		hal_port_out(ARG2(e), ARG3(e), ARG4(e));
+	e->gpr[GPR_RAX] = st;
+}
+
+static void sys_set_fs(struct ec *e)
+{
+	struct cpu *cpu = hal_cpu();
+
+	if (ARG1(e) >= USER_END) {
+		e->gpr[GPR_RAX] = CAIRN_ERR_ARG;
+		return;
+	}
+	e->fs_base = ARG1(e);
+	e->gpr[GPR_RAX] = CAIRN_OK;
+	hal_switch(cpu, e);
+}
+
+static void sys_mc_bind(struct ec *e)
+{
+	uint32_t mc, t;
+	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+
+	if (st == CAIRN_OK)
+		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
+	e->gpr[GPR_RAX] = st;
+	if (st == CAIRN_OK)
+		mca_bind(hal_window(slots[t].base), slots[t].badge);
+}
+
+static void sys_mc_harvest(struct ec *e)
+{
+	uint64_t count = 0;
+	uint32_t mc;
+	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+
+	if (st == CAIRN_OK)
+		st = mca_harvest(e, ARG2(e), &count);
+	e->gpr[GPR_RAX] = st;
+	e->gpr[GPR_RDI] = count;
+	e->gpr[GPR_RSI] = hal_cpu()->epoch;
+}
+
+static void sys_mc_poison(struct ec *e)
+{
+	struct holder h = {0};
+	uint64_t cursor = ARG3(e);
+	uint32_t mc;
+	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+
+	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || ARG2(e) >> 52 || cursor >= SLOT_COUNT))
+		st = CAIRN_ERR_ARG;
+	e->gpr[GPR_RAX] = st;
+	if (st != CAIRN_OK)
+		return;
+	poison_step(ARG2(e), &cursor, &h);
+	e->gpr[GPR_RDI] = cursor;
+	e->gpr[GPR_RSI] = h.kind;
+	e->gpr[GPR_RDX] = h.label;
+	e->gpr[GPR_R10] = h.address;
+	e->gpr[GPR_R8] = h.rights;
+}
+
+static void sys_mc_thaw(struct ec *e)
+{
+	struct ec *v;
+	uint32_t mc;
+	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+
+	if (st == CAIRN_OK)
+		st = get_ec(e, ARG2(e), CAP_VCPU, 0, &v);
+	if (st == CAIRN_OK && ARG3(e) > hal_cpu()->epoch)
+		st = CAIRN_ERR_ARG;
+	e->gpr[GPR_RAX] = st;
+	if (st == CAIRN_OK)
+		mca_thaw(v, ARG3(e));
+}
+
+static void sys_debug_write(struct ec *e)
+{
+#ifdef CAIRN_DEBUG
+	hal_debug_write(ARG1(e));
+	e->gpr[GPR_RAX] = CAIRN_OK;
+#else
+	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+#endif
+}
+
+typedef void (*syscall_fn)(struct ec *e);
+
+static const syscall_fn table[CAIRN_CALL_COUNT] = {
+	[CAIRN_CALL_IDENTIFY] = sys_identify,
+	[CAIRN_CALL_CALL] = sys_call,
+	[CAIRN_CALL_REPLY] = sys_reply,
+	[CAIRN_CALL_SIGNAL] = sys_signal,
+	[CAIRN_CALL_WAIT] = sys_wait,
+	[CAIRN_CALL_RETYPE] = sys_retype,
+	[CAIRN_CALL_COPY] = sys_copy,
+	[CAIRN_CALL_MOVE] = sys_move,
+	[CAIRN_CALL_DELETE] = sys_delete,
+	[CAIRN_CALL_REVOKE] = sys_revoke,
+	[CAIRN_CALL_PAGETABLE_LINK] = sys_pagetable_link,
+	[CAIRN_CALL_MAP] = sys_map,
+	[CAIRN_CALL_UNMAP] = sys_unmap,
+	[CAIRN_CALL_THREAD_CONFIGURE] = sys_thread_configure,
+	[CAIRN_CALL_VCPU_CONFIGURE] = sys_vcpu_configure,
+	[CAIRN_CALL_RESUME] = sys_resume,
+	[CAIRN_CALL_SUSPEND] = sys_suspend,
+	[CAIRN_CALL_PORTAL_CREATE] = sys_portal_create,
+	[CAIRN_CALL_RECALL] = sys_recall,
+	[CAIRN_CALL_IRQ_BIND] = sys_irq_bind,
+	[CAIRN_CALL_IRQ_ACK] = sys_irq_ack,
+	[CAIRN_CALL_PORT_IN] = sys_port_in,
+	[CAIRN_CALL_PORT_OUT] = sys_port_out,
+	[CAIRN_CALL_SET_FS] = sys_set_fs,
+	[CAIRN_CALL_MC_BIND] = sys_mc_bind,
+	[CAIRN_CALL_MC_HARVEST] = sys_mc_harvest,
+	[CAIRN_CALL_MC_POISON] = sys_mc_poison,
+	[CAIRN_CALL_MC_THAW] = sys_mc_thaw,
+	[CAIRN_CALL_DEBUG_WRITE] = sys_debug_write,
+};
+
+void syscall_dispatch(struct ec *e)
+{
+	uint64_t n = e->gpr[GPR_RAX] - CAIRN_CALL_BASE;
+
+	if (n >= CAIRN_CALL_COUNT) {
+		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+		return;
+	}
+	table[n](e);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What core asks of the machine. Physical addresses are integers; only the machine side turns them into pointers. */
+#ifndef HAL_H
+#define HAL_H
+
+#include <stdint.h>
+#include <core/slot.h>
+#include <core/ec.h>
+
+/* ---- CPU ---- */
+
+struct cpu *hal_cpu(void);
+/* Now, in TSC ticks. */
+uint64_t hal_now(void);
+/* Arms the CPU's one-shot timer for an absolute TSC value; 0: off. */
+void hal_timer(uint64_t when);
+/* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
+void hal_switch(struct cpu *cpu, struct ec *next);
+/* Copies words to or from a message buffer; 0, or -1 when the buffer is gone (memory error). */
+MUST_USE int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words);
+/* Says what and where, and stops the machine. */
+_Noreturn void hal_panic(const char *what);
+extern uint64_t hal_tsc_khz;
+
+/* ---- Page bytes: what each page of RAM is used as ---- */
+
+#define PAGE_POISONED 0x80u
+#define PAGE_TYPE     0x7fu
+#define PAGE_USER     0u    /* Untyped or Frame memory; else an enum cairn_type, or: */
+#define PAGE_KERNEL   0x40u /* the kernel's own */
+#define PAGE_GUEST_PT 0x41u /* PageTable of a guest space (CAP_PAGETABLE: of a host space) */
+/* Byte of the page at `phys`; pages that are no RAM read as PAGE_USER. */
+uint8_t hal_page_byte(uint64_t phys);
+void hal_page_set(uint64_t phys, uint8_t byte);
+/* Is there RAM at this page that has a page byte? */
+int hal_page_known(uint64_t phys);
+
+/* ---- Kernel window ---- */
+
+/* Gives the kernel a translation for a page, or takes it away (on all CPUs). */
+void hal_window_map(uint64_t phys);
+void hal_window_unmap(uint64_t phys);
+void *hal_window(uint64_t phys);
+/* Backs page `page` of slots[] with memory, zeroed, or takes it away. */
+void hal_slots_map(uint32_t page, uint64_t phys);
+void hal_slots_unmap(uint32_t page);
+/* Zeroes a page that has no kernel translation. */
+void hal_zero(uint64_t phys);
+
+/* ---- Paging structures (the page is in the window) ---- */
+
+/* Root of a space: kernel part filled in for a host space. */
+void hal_pt_init(uint64_t pt, uint8_t kind, uint8_t level);
+/* Sets entry `index` to a table of the next lower level, to a page, to the poison tag, or to nothing. */
+void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child);
+void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint64_t phys, uint32_t rights);
+void hal_pt_poison(uint64_t pt, uint32_t index);
+void hal_pt_clear(uint64_t pt, uint32_t index);
+int hal_pt_used(uint64_t pt, uint32_t index);
+/* No CPU uses an old translation of `kind` any more. */
+void hal_flush(uint8_t kind);
+/* Entries [0, limit) of a table are user level's: 255 in a host root, else 512. */
+uint32_t hal_pt_limit(uint8_t kind, uint8_t level);
+
+/* ---- VCpus ---- */
+
+/* Prepares control structures of a new VCpu (pages at v->phys). */
+void hal_vcpu_init(struct ec *v);
+/* Copies what always travels and groups of guest state into the state page, or takes groups from there,
+ * validated, and arms the deadline; -1: the state page is gone. */
+MUST_USE int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups);
+MUST_USE int hal_vcpu_write(struct ec *v, uint32_t groups);
+/* The guest root page of a VCpu. */
+void hal_vcpu_root(struct ec *v, uint64_t root);
+
+/* ---- Interrupts, ports, machine check ---- */
+
+int hal_irq_valid(uint64_t line);
+void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge);
+void hal_irq_forget(struct ec *thread);
+void hal_irq_unmask(uint64_t line);
+uint64_t hal_port_in(uint64_t port, uint64_t width);
+void hal_port_out(uint64_t port, uint64_t width, uint64_t value);
+void hal_debug_write(uint64_t characters);
+/* Reads the banks of this CPU outside an exception: corrected and deferred errors go to the ring. */
+void hal_mca_poll(void);
+
+#endif
