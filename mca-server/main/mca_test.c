@@ -665,6 +665,95 @@ static void polling_is_asked_for_in_time(void **unused)
 	assert_int_equal(mca_turn(&mca), fake.now + 100 * FAKE_MS);
 }
 
+/* Deterministic, so that a failure can be repeated (Marsaglia's xorshift). */
+static uint32_t random_below(uint32_t limit)
+{
+	static uint32_t x = 2463534242u;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return x % limit;
+}
+
+/* What VM vm's vmm-server must be told of, and what it has been told of and has not answered. */
+struct told {
+	uint64_t sequence[MCA_RING_MESSAGES];
+	uint32_t count, expected, answered;
+};
+
+static void random_error(uint32_t number, struct told told[FAKE_VMS])
+{
+	static const uint64_t words[] = {STATUS_SRAR, STATUS_SRAR, STATUS_SRAO, STATUS_CE};
+	uint64_t page = 0x40000000 + number * 0x1000ul, status = words[random_below(4)];
+	uint32_t vm = random_below(FAKE_VMS);
+
+	fake.holders = 0;
+	for (uint32_t i = 0; i < FAKE_VMS; i++) {
+		if (random_below(4) > (i == vm ? 2u : 0u))
+			continue;
+		fake_map_guest(i, page, page);
+		told[i].expected += status != STATUS_CE;
+	}
+	if (status == STATUS_CE)
+		fake_polled(status, page);
+	else
+		fake_mce(status, page, status == STATUS_SRAR ? 7 : 5, 1 + random_below(5),
+			 LABEL_VM(vm));
+}
+
+static void take_or_answer(uint32_t vm, struct told *told)
+{
+	struct mca_message message;
+
+	if (told->count < MCA_RING_MESSAGES && fake_take(vm, &message)) {
+		assert_int_equal(message.kind, MCA_MSG_BAD_PAGE);
+		told->sequence[told->count++] = message.sequence;
+	}
+	if (told->count && random_below(2)) {
+		uint32_t which = random_below(told->count);
+
+		fake_answer(vm, told->sequence[which]);
+		told->sequence[which] = told->sequence[--told->count];
+		told->answered++;
+	}
+	if (!random_below(16))
+		fake_answer(
+			vm,
+			random_below(1000)); /* nonsense, and answers to what was not taken yet */
+}
+
+static void whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_ever(void **unused)
+{
+	struct told told[FAKE_VMS] = {0};
+	uint32_t errors = 0;
+
+	(void)unused;
+	for (unsigned step = 0; step < 20000 && errors < 480; step++) {
+		if (!random_below(8))
+			random_error(errors++, told);
+		for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+			take_or_answer(vm, &told[vm]);
+		fake.now += random_below(20) * FAKE_MS;
+		mca_turn(&mca);
+		for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+			assert_int_equal(fake_runs(vm), told[vm].expected == told[vm].answered);
+	}
+	for (unsigned step = 0; step < 5000; step++) {
+		for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+			take_or_answer(vm, &told[vm]);
+		fake.now += FAKE_MS;
+		mca_turn(&mca);
+	}
+	assert_int_equal(errors, 480);
+	assert_int_equal(fake.shutdowns, 0);
+	assert_int_equal(fake.acknowledged, fake.head);
+	for (uint32_t vm = 0; vm < FAKE_VMS; vm++) {
+		assert_int_equal(told[vm].expected, told[vm].answered);
+		assert_true(fake_runs(vm));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -705,6 +794,7 @@ int main(void)
 		TEST(amd_needs_succor_and_the_override_is_announced),
 		TEST(a_vm_that_is_gone_is_said_once),
 		TEST(polling_is_asked_for_in_time),
+		TEST(whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
