@@ -235,20 +235,26 @@ static void code_page_runs(void)
 /* The kernel's memory as a user sees it: there is none. */
 static void kernel_memory_faults(void)
 {
-	static const uint64_t places[] = {0xffffffff80000000ul, 0xffffffff80100000ul,
-					  0xffff800000000000ul, 0xfffffffffffff000ul};
+	static const struct {
+		const char *name;
+		uint64_t address;
+	} places[] = {
+		{"reading-the-kernels-image-faults", 0xffffffff80100000ul},
+		{"reading-the-kernels-half-faults", 0xffff800000000000ul},
+		{"reading-the-last-page-faults", 0xfffffffffffff000ul},
+	};
 
 	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct worker w;
 
 		make_toucher(&w);
 		touch_how = TOUCH_READ;
-		touch_address = places[i];
+		touch_address = places[i].address;
 		worker_run(&w);
 		if (fault_seen.count == 1 && (fault_seen.error & PF_PRESENT))
 			fault_seen.error &=
 				~(uint64_t)PF_PRESENT; /* hidden or absent: both will do */
-		expect_fault("reading-kernel-memory-faults", places[i], PF_USER);
+		expect_fault(places[i].name, places[i].address, PF_USER);
 	}
 }
 
