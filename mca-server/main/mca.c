@@ -34,6 +34,14 @@ void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
 	mca->rules.overflow_recovery = overflow_recovery || override;
 }
 
+static void decide_batch(struct mca *mca)
+{
+	uint32_t count = mca->state->batch_count;
+
+	mca->state->batch_count = 0;
+	mca_decide(mca, mca->state->batch, count);
+}
+
 /* Records of one exception are decided together; a polled one stands alone. */
 static void take(struct mca *mca, const struct mca_record *record)
 {
@@ -44,10 +52,8 @@ static void take(struct mca *mca, const struct mca_record *record)
 		return;
 	}
 	state->batch[state->batch_count++] = *record;
-	if (!record->last && state->batch_count < MCA_BATCH)
-		return;
-	mca_decide(mca, state->batch, state->batch_count);
-	state->batch_count = 0;
+	if (record->last || state->batch_count == MCA_BATCH)
+		decide_batch(mca);
 }
 
 /* Whether this record is new; a repeat has had its effect already. */
@@ -76,6 +82,24 @@ static void exception_without_record(struct mca *mca)
 	mca_stop(mca, "a machine-check exception left no record");
 }
 
+/* The kernel's ring is empty; true: another look is needed. */
+static bool nothing_waits(struct mca *mca, uint64_t epoch)
+{
+	if (mca->state->batch_count) {
+		/* The VMs must not wait for a record that will never come. */
+		events_add(mca->events, "the last record of an exception is missing: decided on %u",
+			   mca->state->batch_count);
+		decide_batch(mca);
+		return !mca->stopping;
+	}
+	if (epoch > mca->state->verdict_epoch) {
+		exception_without_record(mca);
+		return !mca->stopping;
+	}
+	mca->silent_exceptions = 0;
+	return false;
+}
+
 /* One look at the kernel's ring; false: nothing more is to be had now. */
 static bool harvest_one(struct mca *mca)
 {
@@ -87,15 +111,8 @@ static bool harvest_one(struct mca *mca)
 		mca_stop(mca, "the kernel refuses to hand out machine-check records");
 		return false;
 	}
-	if (!count) {
-		bool silent = epoch > mca->state->verdict_epoch && !mca->state->batch_count;
-
-		if (silent)
-			exception_without_record(mca);
-		else
-			mca->silent_exceptions = 0;
-		return silent && !mca->stopping;
-	}
+	if (!count)
+		return nothing_waits(mca, epoch);
 	mca->silent_exceptions = 0;
 	if (record.cpu >= MCA_CPUS) {
 		mca_stop(mca, "a machine-check record names a CPU that does not exist");
