@@ -42,6 +42,14 @@ static void decide_batch(struct mca *mca)
 	mca_decide(mca, mca->state->batch, count);
 }
 
+/* The VMs must not wait for a record that will never come. */
+static void decide_incomplete(struct mca *mca)
+{
+	events_add(mca->events, "the last record of an exception is missing: decided on %u",
+		   mca->state->batch_count);
+	decide_batch(mca);
+}
+
 /* Records of one exception are decided together; a polled one stands alone. */
 static void take(struct mca *mca, const struct mca_record *record)
 {
@@ -51,6 +59,10 @@ static void take(struct mca *mca, const struct mca_record *record)
 		mca_decide(mca, record, 1);
 		return;
 	}
+	if (state->batch_count && state->batch[0].epoch != record->epoch)
+		decide_incomplete(mca);
+	if (mca->stopping)
+		return;
 	state->batch[state->batch_count++] = *record;
 	if (record->last || state->batch_count == MCA_BATCH)
 		decide_batch(mca);
@@ -86,10 +98,7 @@ static void exception_without_record(struct mca *mca)
 static bool nothing_waits(struct mca *mca, uint64_t epoch)
 {
 	if (mca->state->batch_count) {
-		/* The VMs must not wait for a record that will never come. */
-		events_add(mca->events, "the last record of an exception is missing: decided on %u",
-			   mca->state->batch_count);
-		decide_batch(mca);
+		decide_incomplete(mca);
 		return !mca->stopping;
 	}
 	if (epoch > mca->state->verdict_epoch) {

@@ -424,6 +424,23 @@ static void an_exception_whose_last_record_is_missing_is_decided_all_the_same(vo
 	assert_int_equal(fake.shutdowns, 0);
 }
 
+static void two_exceptions_are_never_taken_for_one(void **unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		fake_map_guest(i, PAGE + i * 0x1000, 0);
+		fake_bank(STATUS_SRAR, PAGE + i * 0x1000, 7, MCA_CTX_GUEST_USER, LABEL_VM(i),
+			  false);
+		fake.epoch++;
+	}
+	mca_turn(&mca);
+	assert_int_equal(fake_answer_all(0) + fake_answer_all(1), 2);
+	mca_turn(&mca);
+	assert_true(fake_runs(0));
+	assert_true(fake_runs(1));
+	assert_false(fake_logged("reset"));
+}
+
 static void an_exception_without_a_record_ends_the_system(void **unused)
 {
 	(void)unused;
@@ -781,6 +798,7 @@ int main(void)
 		TEST(several_banks_make_one_verdict),
 		TEST(two_srar_banks_of_one_exception_end_the_system),
 		TEST(an_exception_whose_last_record_is_missing_is_decided_all_the_same),
+		TEST(two_exceptions_are_never_taken_for_one),
 		TEST(an_exception_without_a_record_ends_the_system),
 		TEST(a_second_error_while_one_is_pending_keeps_both_apart),
 		TEST(a_hostile_vmm_server_changes_nothing_but_its_own_vm),
