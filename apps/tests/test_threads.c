@@ -347,6 +347,36 @@ static void fs_is_kept(void)
 		   "one read another's memory");
 }
 
+/* Both have the same FS base; the first then loads a selector, which sets its base to 0. */
+static void load_fs_selector(uint64_t number)
+{
+	forge_ignore(cairn_set_fs((uint64_t)&fs_words[0]));
+	worker_tell();
+	worker_sleep();
+	if (number == 0)
+		__asm__ volatile("movl %%ss, %%eax; movl %%eax, %%fs" : : : "rax");
+	else
+		__asm__ volatile("movq %%fs:0, %0" : "=r"(fs_seen[1]));
+}
+
+static void fs_selector_is_kept(void)
+{
+	struct worker w[2];
+
+	fs_words[0] = 4712;
+	fs_seen[1] = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		worker_make(&w[i], load_fs_selector, i, PRIORITY_LOW, NULL);
+		worker_run(&w[i]);
+	}
+	worker_poke(&w[0]);
+	worker_poke(&w[1]);
+	/* With no other thread in between, and the main thread's own FS base out of the way. */
+	(void)main_wait();
+	(void)main_wait();
+	check_value("an-fs-selector-stays-with-its-thread", fs_seen[1], 4712);
+}
+
 void suite_threads(void)
 {
 	in_arena(configuration);
@@ -361,4 +391,5 @@ void suite_threads(void)
 	in_arena(life_ends_with_the_buffer);
 	in_arena(set_fs);
 	in_arena(fs_is_kept);
+	in_arena(fs_selector_is_kept);
 }
