@@ -20,7 +20,7 @@ def wait_recovered(stage: Stage, vm: str, gpa: int, start: int) -> None:
     """Linux has taken the page out of use."""
     frame = gpa // PAGE
     match, _ = stage.out.wait_for(
-        rf"Memory failure: {frame:#x}: recovery action for (.*): (\w+)", vm, start, STEP,
+        rf"Memory failure: {frame:#x}: recovery action for (.*): (Recovered|Ignored|Failed|Delayed)\b", vm, start, STEP,
         f"{vm}'s recovery of frame {frame:#x}",
     )
     if match[2] != "Recovered":

@@ -168,10 +168,15 @@ _STEP = re.compile(r"bystander: step (\d+) (ok ([0-9a-f]{8})|BAD)")
 
 
 def bystander_steps(lines: Iterable[str]) -> Iterator[tuple[int, str | None]]:
-    """(number, first eight digits of the hash; None for a failed self-check) of each step that was printed."""
+    """(number, first eight digits of the hash; None for a failed self-check) of each step that was printed.
+
+    The console server shows an unfinished line anew when another one came between: that is the same step.
+    """
+    last = None
     for line in lines:
         match = _STEP.search(line)
-        if match:
+        if match and match[0] != last:
+            last = match[0]
             yield int(match[1]), match[3]
 
 

@@ -103,6 +103,11 @@ class Programs(unittest.TestCase):
         lines = ["bystander: step 1 ok cd1c775d", "x", "bystander: step 2 BAD", "bystander: step 3 ok 12"]
         self.assertEqual(list(transcript.bystander_steps(lines)), [(1, "cd1c775d"), (2, None)])
 
+    def test_a_line_that_the_console_shows_anew_counts_once(self):
+        lines = ["bystander: step 1 ok cd1c775d", "bystander: step 1 ok cd1c775d", "bystander: step 2 ok 36c1"]
+        lines.append("bystander: step 2 ok 36c1cb4f")
+        self.assertEqual(list(transcript.bystander_steps(lines)), [(1, "cd1c775d"), (2, "36c1cb4f")])
+
     def test_benchmark_lines(self):
         self.assertEqual(transcript.parse_bench(["bench: bench ipc_cross_1 150", "bench x"]), {"ipc_cross_1": 150})
 
