@@ -322,6 +322,8 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 		e->msg[6 + i] = e->gpr[order[i]];
 	e->msg_count = MESSAGE_WORDS;
 	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(e, slot, CALL_FAULT) != CAIRN_OK)
+	    portal_enter(e, slot, CALL_FAULT) != CAIRN_OK) {
+		hal_report_fault(e->label, e->msg);
 		ec_stop(e);
+	}
 }

@@ -18,6 +18,8 @@ void hal_timer(uint64_t when);
 void hal_switch(struct cpu *cpu, struct ec *next);
 /* Copies words to or from a message buffer; 0, or -1 when the buffer is gone (memory error). */
 MUST_USE int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words);
+/* Prints the fault (a fault message's words) of a thread that nobody supervises: the root-task's above all. */
+void hal_report_fault(uint32_t label, const uint64_t *words);
 /* Says what and where, and stops the machine. */
 _Noreturn void hal_panic(const char *what);
 extern uint64_t hal_tsc_khz;

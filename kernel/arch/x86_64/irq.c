@@ -27,8 +27,6 @@ void irq_init(void)
 {
 	uint32_t i;
 
-	outb(0x21, 0xff); /* both 8259 */
-	outb(0xa1, 0xff);
 	fixmap_set(FIX_IOAPIC, IOAPIC_PHYS, 1);
 	for (i = 0; i < IRQ_LINES; i++) {
 		line_set(i, 1);

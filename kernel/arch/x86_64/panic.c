@@ -38,3 +38,9 @@ _Noreturn void hal_panic(const char *what)
 	print_registers(&f);
 	stop();
 }
+
+void hal_report_fault(uint32_t label, const uint64_t *words)
+{
+	print("cairn: a thread of space %lu stopped: vector %lu error 0x%lx address 0x%lx rip 0x%lx rsp 0x%lx\n",
+	      (uint64_t)label, words[0] & 0xff, words[1], words[2], words[3], words[4]);
+}

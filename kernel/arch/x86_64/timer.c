@@ -58,6 +58,8 @@ void timer_init(void)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 
+	outb(0x21, 0xff); /* both 8259, while their line to the CPU still works: none stays pending */
+	outb(0xa1, 0xff);
 	wrmsr(MSR_APIC_BASE, base | 1u << 11);
 	fixmap_set(FIX_LAPIC, base & 0xffffff000ul, 1);
 	fixmap(FIX_LAPIC)[LAPIC_SVR] = 0x100 | VECTOR_SPURIOUS;
