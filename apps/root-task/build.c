@@ -42,8 +42,6 @@ static bool build_server(unsigned i)
 	struct server *server = &servers[i];
 	struct vm *vm;
 
-	server->desc = &description->server[i];
-	server->index = i;
 	if (!server_build(server))
 		return false;
 	vm = vm_of(server);
@@ -84,6 +82,8 @@ bool build_all(void)
 {
 	for (unsigned i = 0; i < description->vm_count; i++)
 		vms[i] = (struct vm){ .desc = &description->vm[i], .index = i };
+	for (unsigned i = 0; i < description->server_count; i++)
+		servers[i] = (struct server){ .desc = &description->server[i], .index = i };
 	if (!channels_plan())
 		return false;
 	for (unsigned i = 0; i < description->server_count; i++) {

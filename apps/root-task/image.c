@@ -19,7 +19,8 @@ static bool check_header(void)
 	for (uint32_t i = 0; i < image->module_count; i++) {
 		const struct image_module *module = &image->module[i];
 
-		if (module->offset < PAGE_SIZE_2M || module->offset > image->size || module->size > image->size - module->offset)
+		if (module->offset < PAGE_SIZE_2M || module->offset > image->size ||
+		    module->size > image->size - module->offset)
 			return report_text("a module lies outside the boot image");
 	}
 	return true;

@@ -5,9 +5,15 @@
  * 0 in EAX when nothing faulted. They keep nothing on the stack, so a fix-up may simply return.
  */
 
+#ifdef CAIRN_HOST
+#define FIXUP_FLAGS "aw"	/* a host test is position-independent: its loader writes here */
+#else
+#define FIXUP_FLAGS "a"
+#endif
+
 	/* Table of {first instruction, end, fix-up}; read by libs/fault/entry.S. */
 	.macro	fixup from, to, target
-	.pushsection cairn_fixups, "a", @progbits
+	.pushsection cairn_fixups, FIXUP_FLAGS, @progbits
 	.quad	\from, \to, \target
 	.popsection
 	.endm
