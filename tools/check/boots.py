@@ -16,6 +16,7 @@ DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 CLEAN_END = 1
 TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
+TARGET_SYSTEMS = ("tests", "nano-reflect", "nano-mmio")
 TARGET_RUNS = (("debug", "intel"), ("release", "amd"))
 MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
@@ -29,15 +30,17 @@ def qemu(cpu, medium, memory=1024):
 
 
 def stage_target(report):
-    """The on-target tests, in the kernel's own environment."""
-    description = os.path.join(TOP, "systems", "tests.toml")
-    for preset, cpu in TARGET_RUNS:
-        watch = Watch()
-        image, reason = builds.compose(preset, description)
-        if reason:
-            report.fail(f"{preset}-{cpu}/image", watch.lap(), reason)
-            continue
-        run_target(report, f"{preset}-{cpu}", qemu(cpu, ["-kernel", image]))
+    """The on-target tests: a server's, and those that run as a guest."""
+    for system in TARGET_SYSTEMS:
+        description = os.path.join(TOP, "systems", f"{system}.toml")
+        for preset, cpu in TARGET_RUNS:
+            watch = Watch()
+            title = f"{system}-{preset}-{cpu}"
+            image, reason = builds.compose(preset, description)
+            if reason:
+                report.fail(f"{title}/image", watch.lap(), reason)
+                continue
+            run_target(report, title, qemu(cpu, ["-kernel", image]))
 
 
 def run_target(report, title, command):

@@ -11,8 +11,9 @@ set(CAIRN_DEFINES)
 if(PRESET STREQUAL "debug")
 	list(APPEND CAIRN_DEFINES CAIRN_DEBUG=1)
 endif()
-# The same bytes whatever directory the tree lies in.
-list(APPEND CAIRN_C -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${CMAKE_BINARY_DIR}/=)
+# The same bytes whatever directory the tree lies in (gdb: set substitute-path /cairn PATH).
+set(CAIRN_PREFIX -fdebug-prefix-map=${CMAKE_SOURCE_DIR}=/cairn -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+list(APPEND CAIRN_C ${CAIRN_PREFIX})
 
 # Stock Debian musl: its headers, then the compiler's own (stddef.h, immintrin.h), and no others.
 set(CAIRN_MUSL_INCLUDE /usr/include/x86_64-linux-musl)
@@ -41,7 +42,7 @@ endfunction()
 # Kernel code: freestanding, no red zone, general registers only, linked in the top 2 GiB.
 function(cairn_kernel_flags target)
 	_cairn_c_and_asm(${target} -std=c11 -O2 -g -fno-common ${CAIRN_WARNINGS} ${CAIRN_BARE}
-		-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${CMAKE_BINARY_DIR}/=
+		${CAIRN_PREFIX}
 		-ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fstack-usage)
 	target_compile_definitions(${target} PRIVATE ${CAIRN_DEFINES})
 	target_include_directories(${target} PRIVATE
