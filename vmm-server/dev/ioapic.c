@@ -107,7 +107,7 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 
 bool ioapic_next(struct ioapic *ioapic, struct apic_message *message)
 {
-	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+	for (unsigned pin = 0; ioapic->pending && pin < IOAPIC_PINS; pin++) {
 		uint64_t *entry = &ioapic->entry[pin];
 
 		if (!(ioapic->pending >> pin & 1) || (*entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control thread: the VM's dealings with the console, the mca-server and the root-task. */
+#ifndef VMM_CONTROL_H
+#define VMM_CONTROL_H
+
+#include <stdint.h>
+
+/* Waits for signals, for ever. */
+_Noreturn void control_run(void);
+
+/* Tells the root-task that the VM cannot go on, and waits for ever. */
+_Noreturn void control_give_up(void);
+
+#endif
