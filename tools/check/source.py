@@ -23,14 +23,16 @@ KERNEL_C_LIMIT, KERNEL_ASM_LIMIT = 6000, 500
 
 def sources():
     """All files of the tree that git knows or would add, relative to its top."""
-    done = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-                          cwd=TOP, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    try:
+        done = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+                              cwd=TOP, capture_output=True, text=True, check=True)
         found = done.stdout.splitlines()
-    else:
+    except (OSError, subprocess.CalledProcessError):
+        # No git here, or no repository: all but what .gitignore names.
         found = [os.path.relpath(os.path.join(directory, name), TOP)
                  for directory, _, names in os.walk(TOP) for name in names]
-        found = [name for name in found if not name.startswith(("build", ".git/", "out/"))]
+        found = [name for name in found if not name.startswith(("build", ".git/", "out/")) and
+                 "__pycache__" not in name]
     return sorted(name for name in found if os.path.isfile(os.path.join(TOP, name)))
 
 
