@@ -61,12 +61,14 @@ static void retype_refuses(void)
 	cairn_status_t last = CAIRN_ERR_ARG;
 
 	for (unsigned i = 0; i < sizeof(no_type) / sizeof(no_type[0]) && last == CAIRN_ERR_ARG; i++)
-		last = try_retype((enum cairn_type)no_type[i], 12, 0);
+		last = cairn_retype(forge_used(), no_type[i], 12, SEL_CAPTABLE, forge_select(), 0);
 	check_status("retype-to-a-type-that-is-no-object-is-refused", last, CAIRN_ERR_ARG);
+	last = CAIRN_ERR_ARG;
 	for (unsigned i = 0;
 	     i < sizeof(no_frame_size) / sizeof(no_frame_size[0]) && last == CAIRN_ERR_ARG; i++)
 		last = try_retype(CAP_FRAME, no_frame_size[i], 0);
 	check_status("frame-of-another-size-is-refused", last, CAIRN_ERR_ARG);
+	last = CAIRN_ERR_ARG;
 	for (unsigned i = 0;
 	     i < sizeof(no_untyped_size) / sizeof(no_untyped_size[0]) && last == CAIRN_ERR_ARG; i++)
 		last = try_retype(CAP_UNTYPED, no_untyped_size[i], 0);
