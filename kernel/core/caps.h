@@ -53,8 +53,9 @@ void poison_step(uint64_t page, uint64_t *cursor, struct holder *out);
 void mca_bind(struct ec *thread, uint64_t badge);
 /* A thread is being destroyed. */
 void mca_forget(struct ec *thread);
-/* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. */
-int mca_push(struct cpu *cpu, struct mca_record *r);
+/* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. A #MC may
+ * interrupt a push of the poll and push its own; `poll` leaves room for exceptions. */
+int mca_push(struct cpu *cpu, struct mca_record *r, int poll);
 /* Tells the bound thread that there are records. */
 void mca_notify(void);
 /* Is anybody there to decide? */

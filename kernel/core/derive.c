@@ -6,10 +6,10 @@
 #define REVOKE_STEP   16u /* deletions per hypercall */
 #define TABLE_NESTING 64u
 
-/* Copies that make no sense: an Untyped's watermark and a PageTable's place exist once; Portals are re-made. */
-static int copyable(uint8_t type)
+/* An Untyped's watermark and a PageTable's place exist once; a root has no place. */
+static int copyable(const struct slot *s)
 {
-	return type != CAP_UNTYPED && type != CAP_PAGETABLE;
+	return s->type != CAP_UNTYPED && (s->type != CAP_PAGETABLE || s->pt_level == 4);
 }
 
 static status_t check_badge(const struct slot *s, uint64_t badge)
@@ -37,7 +37,7 @@ status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
 	struct slot *s = &slots[src], *d = &slots[dst];
 	status_t st;
 
-	if (!copyable(s->type))
+	if (!copyable(s))
 		return CAIRN_ERR_TYPE;
 	if (!s->r_grant)
 		return CAIRN_ERR_RIGHTS;
@@ -55,6 +55,9 @@ status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
 	d->first = s->first;
 	d->count = s->count;
 	d->badge = s->badge;
+	d->pt_level = s->pt_level;
+	d->pt_kind = s->pt_kind;
+	d->label = s->label;
 	if (badge && (s->type == CAP_IRQ || s->type == CAP_IOPORTS)) {
 		d->base = badge & 0xffff;
 		d->size = (badge >> 16 & 0xffff) - d->base + 1;

@@ -116,6 +116,7 @@ struct cpu {
 
 	struct cpu *self;
 	uint8_t mc_pending;      /* the #MC stub left records that nobody was told of */
+	uint8_t mc_restartable;  /* its RIPV */
 	uint64_t mc_held;        /* sequence of the record whose exception interrupted cpu->current; 0: none */
 	uint32_t index, apic_id;
 	struct ec *sc;           /* root whose time runs */
@@ -124,7 +125,7 @@ struct cpu {
 	struct ec *run[PRIORITIES];
 	struct timer timers;     /* list head, by `when` */
 	uint64_t armed;          /* what the hardware timer is set to; 0: off */
-	uint64_t cr3, fs_base;   /* loaded now */
+	uint64_t cr3;            /* loaded now */
 	struct ec *fpu_owner;    /* whose state is in the FPU; NULL: nobody's */
 	uint32_t ts;             /* CR0.TS is set: FPU use traps (#NM) */
 	struct ec *last_guest;   /* entered here last: another one flushes the guest TLB */

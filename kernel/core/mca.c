@@ -4,14 +4,14 @@
 #include <hal/hal.h>
 
 #define RING_RECORDS 64u
+#define RING_RESERVE 32u /* kept free for exceptions */
 #define POISON_STEP  512u /* slots looked at per hypercall */
 
-/* Filled by the #MC stub, which takes no lock: only it and the poll (which it may interrupt) write `head`. */
+/* Filled by the #MC stub, which takes no lock, and by the poll, which it may interrupt. */
 struct error_ring {
 	struct mca_record record[RING_RECORDS];
 	uint64_t head;         /* sequence of the newest record */
 	uint64_t acknowledged; /* the newest that the mca-server is done with */
-	uint64_t dropped;
 };
 static struct error_ring rings[CPU_MAX];
 
@@ -45,18 +45,16 @@ void mca_notify(void)
 		notify(bound.thread, bound.badge);
 }
 
-int mca_push(struct cpu *cpu, struct mca_record *r)
+int mca_push(struct cpu *cpu, struct mca_record *r, int poll)
 {
 	struct error_ring *q = &rings[cpu->index];
 
-	if (q->head - q->acknowledged == RING_RECORDS) {
-		q->dropped++;
+	if (q->head - q->acknowledged >= RING_RECORDS - (poll ? RING_RESERVE : 0))
 		return 0;
-	}
-	r->sequence = q->head + 1;
+	/* One instruction claims the place: whoever interrupts takes the next. Nobody reads before all are filled. */
+	r->sequence = __atomic_add_fetch(&q->head, 1, __ATOMIC_RELAXED);
 	r->cpu = cpu->index;
 	q->record[r->sequence % RING_RECORDS] = *r;
-	q->head = r->sequence;
 	return 1;
 }
 
@@ -130,10 +128,6 @@ static int mark(uint64_t page, struct holder *out)
 {
 	uint8_t byte = hal_page_byte(page);
 
-	if (!hal_page_known(page) || (byte & PAGE_TYPE) == PAGE_KERNEL) {
-		out->kind = (byte & PAGE_TYPE) == PAGE_KERNEL ? MCA_HOLDER_KERNEL : MCA_HOLDER_NONE;
-		return 0;
-	}
 	hal_page_set(page, byte | PAGE_POISONED);
 	if ((byte & PAGE_TYPE) == PAGE_USER)
 		return 0;

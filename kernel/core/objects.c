@@ -141,6 +141,8 @@ status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask)
 		return CAIRN_ERR_ARG;
 	if (((mask & THREAD_SPACE) != 0) != (e->status == EC_NEW))
 		return CAIRN_ERR_STATE;
+	if (!(mask & THREAD_SPACE) && e->space_slot == SLOT_NIL)
+		return CAIRN_ERR_STATE; /* its space or buffer is gone */
 	if (mask & THREAD_SPACE)
 		st = get_home(self, c.space, c.captable, c.buffer, c.cpu, &h);
 	else if (mask != THREAD_UPCALLS && !quiet(e)) /* a running thread may register its own entries */
@@ -250,7 +252,10 @@ void object_users_stop(uint32_t s)
 			hal_window_unmap(slots[s].base);
 			slots[s].bound = 0;
 			e->buffer_slot = SLOT_NIL;
+			e->buffer = NULL;
+			e->state = NULL;
 		}
+		e->space_slot = SLOT_NIL; /* never to be revived */
 	}
 }
 

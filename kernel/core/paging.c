@@ -85,12 +85,15 @@ static int any_poison(const struct slot *f)
 	return 0;
 }
 
-static status_t check_deposit(const struct slot *p, uint32_t deposit)
+/* `frame` may still own it, from a mapping whose table is gone. */
+static status_t check_deposit(const struct slot *p, uint32_t deposit, uint32_t frame)
 {
 	const struct slot *d = &slots[deposit];
 
 	if (d->pt_kind != p->pt_kind || d->pt_level != 1)
 		return CAIRN_ERR_TYPE;
+	if (d->deposit == frame)
+		return CAIRN_OK;
 	if (pt_hung(deposit) || d->deposit || d->used)
 		return CAIRN_ERR_BUSY;
 	return CAIRN_OK;
@@ -133,10 +136,12 @@ status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights,
 	if (pt_hung(frame) || hal_pt_used(p->base, (uint32_t)index))
 		return CAIRN_ERR_BUSY;
 	if (deposit) {
-		st = check_deposit(p, deposit);
+		st = check_deposit(p, deposit, frame);
 		if (st != CAIRN_OK)
 			return st;
 	}
+	if (f->deposit)
+		frame_unmap(frame); /* the table it hung in is gone */
 	f->m_read = (rights & RIGHT_READ) != 0;
 	f->m_write = (rights & RIGHT_WRITE) != 0;
 	f->m_exec = (rights & RIGHT_EXEC) != 0;

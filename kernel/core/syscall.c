@@ -30,6 +30,9 @@ status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights
 		return CAIRN_ERR_TYPE;
 	if (rights & ~slot_rights(*slot))
 		return CAIRN_ERR_RIGHTS;
+	/* A copy of a root stands for the original, which alone counts its entries. At most SLOT_MAX_DEPTH steps. */
+	while (type == CAP_PAGETABLE && !slots[*slot].original)
+		*slot = slots[*slot].parent;
 	return CAIRN_OK;
 }
 
@@ -416,7 +419,8 @@ static void sys_mc_poison(struct ec *e)
 	uint32_t mc;
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
-	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || ARG2(e) >> 52 || cursor >= SLOT_COUNT))
+	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) ||
+				cursor >= SLOT_COUNT))
 		st = CAIRN_ERR_ARG;
 	e->gpr[GPR_RAX] = st;
 	if (st != CAIRN_OK)

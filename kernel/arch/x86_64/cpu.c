@@ -197,10 +197,8 @@ void hal_switch(struct cpu *cpu, struct ec *next)
 		cpu->cr3 = next->cr3;
 		write_cr3(next->cr3);
 	}
-	if (cpu->fs_base != next->fs_base && next->kind == EC_THREAD) {
-		cpu->fs_base = next->fs_base;
-		wrmsr(MSR_FS_BASE, next->fs_base);
-	}
+	if (next->kind == EC_THREAD)
+		wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
 	fpu_switch(cpu, next);
 	if (next->kind == EC_VCPU && (next != cpu->last_guest || next->flush_seen != guest_flush_generation)) {
 		cpu->last_guest = next;

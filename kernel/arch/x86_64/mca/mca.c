@@ -9,9 +9,11 @@
 #define STATUS_MISCV (1ul << 59)
 #define STATUS_ADDRV (1ul << 58)
 #define STATUS_PCC   (1ul << 57)
+#define STATUS_S     (1ul << 56)
 #define MCG_RIPV     (1ul << 0)
 #define MCG_MCIP     (1ul << 2)
 #define MCG_CTL_P    (1ul << 8)
+#define MCG_SER_P    (1ul << 24)
 #define MAX_BANKS    32u
 
 #define CPL(cs) ((cs) & 3)
@@ -144,34 +146,56 @@ static int repeated(const struct mca_record *r)
 	return again;
 }
 
+/* Is this the exception's error? Uncorrected errors that need no action (UCNA, SDM 15.6.3) are left to the poll. */
+static int signalled(const struct mca_record *r)
+{
+	if (!(r->status & STATUS_UC))
+		return 0;
+	return cpu_vendor != VENDOR_INTEL || !(mcg_cap & MCG_SER_P) || (r->status & (STATUS_S | STATUS_PCC));
+}
+
+static void check_fatal(const struct mca_record *r)
+{
+	const char *why = why_fatal(r);
+
+	if (!why && repeated(r))
+		why = "the same error again";
+	if (why)
+		fatal(why, r); /* the bank is left for whoever looks after the reset */
+}
+
+static void keep(struct cpu *cpu, struct mca_record *r)
+{
+	if (!mca_push(cpu, r, 0))
+		fatal("the record ring is full", r);
+	wrmsr(MSR_MC0_CTL + 1 + 4 * r->bank, 0);
+}
+
 static void harvest(struct cpu *cpu, const struct mc_frame *f)
 {
-	struct mca_record r = {0};
+	struct mca_record r = {0}, kept;
 	uint32_t i, found = 0;
-	const char *why;
 
 	r.mcg_status = rdmsr(MSR_MCG_STATUS);
 	r.cpu = cpu->index;
 	r.epoch = cpu->epoch + 1;
 	find_context(cpu, f, &r);
 	for (i = 0; i < banks; i++) {
-		if (!read_bank(i, &r) || !(r.status & STATUS_UC))
-			continue; /* corrected errors wait for the poll */
-		why = why_fatal(&r);
-		if (!why && repeated(&r))
-			why = "the same error again";
-		if (!why && !mca_push(cpu, &r))
-			why = "the record ring is full";
-		if (why)
-			fatal(why, &r); /* the bank is left for whoever looks after the reset */
-		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
-		found++;
+		if (!read_bank(i, &r) || !signalled(&r))
+			continue;
+		check_fatal(&r);
+		if (found++)
+			keep(cpu, &kept); /* one behind, so that the last one can be marked */
+		kept = r;
 	}
 	if (!found)
 		fatal("no bank holds an error", &r);
+	kept.last = 1;
+	keep(cpu, &kept);
 	cpu->epoch++;
 	cpu->mc_pending = 1;
-	cpu->mc_held = r.context == MCA_CTX_SERVER ? mca_sequence(cpu) : 0;
+	cpu->mc_held = r.context != MCA_CTX_KERNEL && r.context != MCA_CTX_IDLE ? mca_sequence(cpu) : 0;
+	cpu->mc_restartable = (r.mcg_status & MCG_RIPV) != 0;
 	cpu->resched = 1;
 }
 
@@ -226,6 +250,21 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	return x;
 }
 
+/* What the exception interrupted waits until its record is dealt with; only who deals with it cannot wait. */
+static void suspend_interrupted(struct cpu *cpu, struct ec *e)
+{
+	if (e->kind == EC_VCPU) {
+		if (!cpu->mc_restartable) /* R-MC-8: its saved state is no state to go on from */
+			e->suspended = 1;
+		chain_update(e->root);
+	} else if (!cpu->mc_restartable) {
+		thread_fault(e, 18, 0, 0, 1);
+	} else if (e != mca_bound()) {
+		e->held = cpu->mc_held;
+		chain_update(e->root);
+	}
+}
+
 void mca_process(struct cpu *cpu)
 {
 	struct ec *e = cpu->current;
@@ -233,11 +272,8 @@ void mca_process(struct cpu *cpu)
 	if (!cpu->mc_pending)
 		return;
 	cpu->mc_pending = 0;
-	/* A thread that was interrupted waits until its record is dealt with; the one that deals with it cannot. */
-	if (cpu->mc_held && e && e->kind == EC_THREAD && e != mca_bound()) {
-		e->held = cpu->mc_held;
-		chain_update(e->root);
-	}
+	if (cpu->mc_held && e)
+		suspend_interrupted(cpu, e);
 	cpu->mc_held = 0;
 	mca_notify();
 }
@@ -249,11 +285,15 @@ void hal_mca_poll(void)
 	uint32_t i;
 
 	r.context = MCA_CTX_POLL;
+	r.last = 1;
 	for (i = 0; i < banks; i++) {
-		if (!read_bank(i, &r))
+		uint64_t epoch = cpu->epoch;
+
+		if (!read_bank(i, &r) || signalled(&r) || (r.status & STATUS_PCC))
 			continue;
-		if ((r.status & STATUS_PCC) || !mca_push(cpu, &r))
-			continue; /* stays in its bank */
+		/* A machine check in between has taken the bank: this copy is dropped. Full: it stays in its bank. */
+		if (cpu->epoch != epoch || !mca_push(cpu, &r, 1))
+			continue;
 		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
 	}
 }

@@ -44,11 +44,9 @@ static uint32_t classify(struct ec *v, const struct vmcb *b)
 /* The CPU is in the guest no more, its state page is complete. */
 void svm_exit(struct ec *v)
 {
-	struct cpu *cpu = hal_cpu();
 	struct vmcb *b = hal_window(v->phys + PAGE_SIZE_4K);
 	uint32_t class = classify(v, b);
 
-	cpu->fs_base = 0; /* VMLOAD of the host's save area */
 	b->event_inj = 0;
 	b->tlb_control = 0;
 	v->vectoring_info = 0;
