@@ -5,6 +5,7 @@
 #include "dispatch/exit.h"
 
 #define SHADOW (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
+#define DR6_BS (1ull << 14)
 #define FIRST_NESTED (3ull << 32)
 
 /* Least first: CPUID needs nothing but what always travels. Rare classes take all. */
@@ -20,7 +21,7 @@ const uint32_t exit_groups[EXIT_CLASSES] = {
 	[EXIT_EXCEPTION] = VCPU_MTD_ALL,
 	[EXIT_CR] = VCPU_MTD_ALL,
 	[EXIT_DR] = VCPU_MTD_ALL,
-	[EXIT_NMI_WINDOW] = VCPU_MTD_INJECT,
+	[EXIT_NMI_WINDOW] = VCPU_MTD_ALL,
 	[EXIT_SHUTDOWN] = VCPU_MTD_ALL,
 	[EXIT_VMCALL] = VCPU_MTD_INJECT,
 	[EXIT_INVALID] = VCPU_MTD_ALL,
@@ -180,11 +181,32 @@ static void on_poisoned(struct vcpu *v)
 	raise_lost_page(v, v->state->qualification2);
 }
 
+/* The IRET that ends an NMI is done (or faulted): the next NMI may come. True: the step was ours alone. */
+static bool end_nmi_step(struct vcpu *v)
+{
+	struct vcpu_state *s = v->state;
+	bool stepped = (s->intr_info & 0xff) == VECTOR_DB && (s->dr6 & DR6_BS);
+
+	if (!v->nmi_stepping)
+		return false;
+	v->nmi_stepping = false;
+	v->nmi_masked = false;
+	s->exceptions = vm.exceptions;
+	v->reply |= VCPU_MTD_CTL;
+	if (!stepped || v->own_tf)
+		return false;
+	s->dr6 &= ~DR6_BS;
+	v->reply |= VCPU_MTD_DR;
+	return true;
+}
+
 static void on_exception(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
 	struct event x = { .info = s->intr_info, .error = s->intr_error, .length = s->inst_len };
 
+	if (end_nmi_step(v))
+		return;
 	raise_event(v, x, s->qualification);
 }
 
@@ -193,11 +215,25 @@ static void on_emulate(struct vcpu *v)
 	emulate(v, -1);
 }
 
+/*
+ * Where the CPU has no window of its own the exit comes at the IRET, before it: an NMI now would overwrite the frame
+ * that this IRET is about to use. One step later it is past (SVM has no better way without virtual NMIs).
+ */
 static void on_nmi_window(struct vcpu *v)
 {
-	v->nmi_masked = false;
-	v->state->ctl_nmi_window = 0;
+	struct vcpu_state *s = v->state;
+
+	s->ctl_nmi_window = 0;
 	v->reply |= VCPU_MTD_CTL;
+	if (peek_op(v) != EMU_IRET) {
+		v->nmi_masked = false;
+		return;
+	}
+	v->nmi_stepping = true;
+	v->own_tf = s->rflags & RFLAGS_TF;
+	s->rflags |= RFLAGS_TF;
+	s->exceptions = vm.exceptions | 1u << VECTOR_DB;
+	v->reply |= VCPU_MTD_FLAGS;
 }
 
 static void on_shutdown(struct vcpu *v)

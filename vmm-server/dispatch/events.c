@@ -142,6 +142,8 @@ static void next_nmi(struct vcpu *v)
 
 	if (!v->nmi_pending)
 		return;
+	if (v->nmi_stepping)
+		return;
 	if (v->nmi_masked || (s->interruptibility & (SHADOW | VCPU_BLOCK_NMI)) || v->event.info) {
 		if (!s->ctl_nmi_window) {
 			s->ctl_nmi_window = 1;

@@ -57,6 +57,8 @@ unsigned insn_length(struct vcpu *v, enum emu_op op);
 void redo_with_all_state(struct vcpu *v, int32_t port);
 /* Emulates the instruction at RIP; needs the groups CR and SEG. */
 void emulate(struct vcpu *v, int32_t port);
+/* The operation of the instruction at RIP; EMU_OTHER where it cannot be fetched. Needs the groups CR and SEG. */
+enum emu_op peek_op(struct vcpu *v);
 /* Whether the instruction could be finished with what is here: single steps need the debug registers. */
 static inline bool needs_redo(const struct vcpu *v)
 {

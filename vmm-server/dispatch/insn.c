@@ -224,6 +224,21 @@ static void decode_and_do(struct access_context *access, const uint8_t *bytes, u
 		execute(access, &insn, bytes);
 }
 
+enum emu_op peek_op(struct vcpu *v)
+{
+	struct access_context access;
+	uint8_t bytes[EMU_MAX_LENGTH];
+	struct emu_insn insn;
+	uint64_t gpa;
+	unsigned n;
+
+	access_begin(&access, v, -1);
+	if (access_fetch(&access, bytes, &n, &gpa) != EMU_DONE ||
+	    emu_decode(bytes, n, emu_mode(v->state), &insn) != EMU_DECODE_OK)
+		return EMU_OTHER;
+	return insn.op;
+}
+
 void emulate(struct vcpu *v, int32_t port)
 {
 	struct access_context access;
