@@ -13,6 +13,7 @@
 
 #define STACK_BYTES   (32 * 1024)
 #define QUEUE         64u
+#define BARRIER       0xffffu /* badge of the main thread's own portal */
 #define WAKE          1ull
 #define FIRST_REQUEST ROOT_EXIT
 #define REQUEST_FAULT 1u /* in the queue only */
@@ -29,7 +30,7 @@ struct request {
 
 /* Several handler threads may write (one per CPU), the main thread reads. */
 static struct request queue[QUEUE];
-static uint32_t handler_thread, wake_main;
+static uint32_t handler_thread, wake_main, barrier_portal;
 static struct message_buffer *handler_buffer;
 static unsigned char stack[STACK_BYTES] __attribute__((aligned(16)));
 
@@ -106,20 +107,31 @@ static cairn_status_t check(const struct server *server, uint64_t request, uint6
 static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
 {
 	uint32_t server = (uint32_t)badge;
-	cairn_status_t status = CAIRN_OK;
+	uint64_t answer = CAIRN_OK;
 
-	if (w1 < FIRST_REQUEST) {
+	if (server == BARRIER) {
+		answer = CAIRN_OK;
+	} else if (w1 < FIRST_REQUEST) {
 		report_fault(server, w1, w2, w3, w4, count);
 		enqueue(server, REQUEST_FAULT, 0, 0);
-		if (cairn_reply(0, FAULT_REPLY_STOP, 0, 0, 0, 1) != CAIRN_OK)
-			__builtin_trap();
+		answer = FAULT_REPLY_STOP;
+	} else {
+		answer = check(&servers[server], w1, w2);
+		if (answer == CAIRN_OK && !enqueue(server, w1, w2, w3))
+			answer = CAIRN_ERR_BUSY;
 	}
-	status = check(&servers[server], w1, w2);
-	if (status == CAIRN_OK && !enqueue(server, w1, w2, w3))
-		status = CAIRN_ERR_BUSY;
 	/* A reply that is refused leaves nothing to go on with. */
-	if (cairn_reply(0, status, 0, 0, 0, 1) != CAIRN_OK)
+	if (cairn_reply(0, answer, 0, 0, 0, 1) != CAIRN_OK)
 		__builtin_trap();
+}
+
+/*
+ * Waits until the handler has answered whoever it was working for: it works on its caller's time, and a caller that
+ * is suspended in the middle would keep the handler for ever.
+ */
+static void barrier(void)
+{
+	report(cairn_call(barrier_portal, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL), "reach the supervisor's thread");
 }
 
 static bool make_buffer(uint32_t *buffer)
@@ -152,8 +164,9 @@ bool supervisor_start(void)
 	uint32_t buffer;
 
 	wake_main = slot_take(&root_domain, true);
+	barrier_portal = slot_take(&root_domain, true);
 	handler_thread = domain_make(&root_domain, CAP_THREAD, 0, 0, "make the supervisor's thread");
-	if (wake_main == 0 || handler_thread == 0 || !make_buffer(&buffer))
+	if (wake_main == 0 || barrier_portal == 0 || handler_thread == 0 || !make_buffer(&buffer))
 		return false;
 	memset(config, 0, sizeof(*config));
 	config->space = ROOT_SPACE;
@@ -166,7 +179,9 @@ bool supervisor_start(void)
 	config->syscall_entry = (uintptr_t)cairn_syscall_entry;
 	return report(cairn_copy(ROOT_THREAD, ROOT_CAPTABLE, wake_main, RIGHT_SIGNAL, WAKE), "signal itself") &&
 	       report(cairn_thread_configure(handler_thread, THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS),
-		      "set up the supervisor's thread");
+		      "set up the supervisor's thread") &&
+	       report(cairn_portal_create(handler_thread, ROOT_CAPTABLE, barrier_portal, BARRIER, 0),
+		      "make a portal to the supervisor's thread");
 }
 
 cairn_status_t supervisor_portal(const struct server *server)
@@ -300,6 +315,7 @@ void supervise(void)
 		for (unsigned i = 0; i < QUEUE; i++) {
 			if (__atomic_load_n(&queue[i].ready, __ATOMIC_ACQUIRE) != 2)
 				continue;
+			barrier();
 			request = queue[i];
 			__atomic_store_n(&queue[i].ready, 0, __ATOMIC_RELEASE);
 			perform(&request);
