@@ -121,6 +121,8 @@ static unsigned operand_size(const struct emu_insn *insn, uint32_t flags)
 
 	if (flags & OPC_BYTE)
 		return 1;
+	if (flags & OPC_Y)
+		return insn->rex & REX_W ? 8 : 4;
 	if ((insn->mode & EMU_MODE_SIZE) != EMU_MODE_64)
 		return ((insn->mode & EMU_MODE_SIZE) == EMU_MODE_32) == other ? 2 : 4;
 	if (flags & OPC_CRDR)
@@ -446,6 +448,8 @@ static enum emu_decode_result special_rule(struct emu_insn *insn, uint32_t *flag
 		case 0x63:
 			if (!is_64(insn))
 				insn->op = EMU_OTHER; /* ARPL */
+			if (insn->mode & EMU_MODE_AMD)
+				insn->source_size = 4;
 			break;
 		case 0x8c:
 			valid = reg <= SEG_GS;

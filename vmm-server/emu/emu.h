@@ -21,7 +21,10 @@
 #define EMU_MODE_32   1u
 #define EMU_MODE_64   2u
 #define EMU_MODE_SIZE 3u
-/* In 64-bit mode a 66 prefix makes a near branch 16 bits wide (Intel ignores it), and LOCK MOV CR0 is MOV CR8. */
+/*
+ * AMD: in 64-bit mode a 66 prefix makes a near branch 16 bits wide (Intel ignores it) and leaves the source of MOVSXD
+ * 32 bits wide; LOCK MOV CR0 is MOV CR8; CALL pushes before it looks at its target.
+ */
 #define EMU_MODE_AMD 4u
 
 enum emu_decode_result {
@@ -146,7 +149,7 @@ struct emu_ops {
 	/* LOCK: writes `data` if memory still holds `old` (atomically), else EMU_AGAIN. NULL: write is used. */
 	enum emu_result (*replace)(struct emu_ctx *ctx, uint64_t linear, const void *old,
 				   const void *data, unsigned size);
-	/* Would a write fault? INS must know before it reads the port. NULL: it would not. */
+	/* Would a write fault? INS must know before it reads the port, AMD's CALL before its target. NULL: it would not. */
 	enum emu_result (*probe_write)(struct emu_ctx *ctx, uint64_t linear, unsigned size);
 	/* size is 1, 2 or 4. NULL: port I/O is EMU_UNSUPPORTED. */
 	enum emu_result (*port_read)(struct emu_ctx *ctx, uint16_t port, unsigned size,

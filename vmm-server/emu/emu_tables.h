@@ -33,7 +33,7 @@ enum emu_form {
 #define OPC_NOREP 0x2000u /* with F2 or F3 it is something else, of the same length */
 #define OPC_CRDR  0x4000u /* MOV CR/DR: ModRM.mod is ignored (SDM vol. 2, MOV) */
 #define OPC_REST  0x8000u /* decode.c has a rule of its own for it */
-#define OPC_FAR   0x10000u /* memory operand is a far pointer */
+#define OPC_Y     0x10000u /* operand size 8 with REX.W, else 4 */
 
 /* Immediates. */
 #define OPC_IMM(kind) ((uint32_t)(kind) << 24)

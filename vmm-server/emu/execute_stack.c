@@ -91,7 +91,7 @@ static enum emu_result check_target(struct emu_ctx *ctx, const struct emu_insn *
 	return fine ? EMU_DONE : emu_raise(ctx, VECTOR_GP, 0);
 }
 
-static enum emu_result branch_target(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *target)
+static enum emu_result read_target(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *target)
 {
 	unsigned size = insn->operand_size;
 	struct emu_place src;
@@ -99,29 +99,47 @@ static enum emu_result branch_target(struct emu_ctx *ctx, const struct emu_insn 
 
 	if (insn->form == FORM_REL) {
 		*target = (emu_next_rip(ctx, insn) + insn->imm) & emu_mask(size);
-		return check_target(ctx, insn, *target);
+		return EMU_DONE;
 	}
 	result = emu_place_rm(ctx, insn, size, false, 0, &src);
-	if (result == EMU_DONE)
-		result = emu_get(ctx, &src, size, false, target);
-	return result == EMU_DONE ? check_target(ctx, insn, *target) : result;
+	return result == EMU_DONE ? emu_get(ctx, &src, size, false, target) : result;
 }
 
 enum emu_result emu_do_jmp(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	uint64_t target;
-	enum emu_result result = branch_target(ctx, insn, &target);
+	enum emu_result result = read_target(ctx, insn, &target);
 
+	if (result == EMU_DONE)
+		result = check_target(ctx, insn, target);
 	if (result == EMU_DONE)
 		ctx->state->rip = target;
 	return result;
 }
 
+/* Would the push of CALL fault? */
+static enum emu_result check_push(struct emu_ctx *ctx, const struct emu_insn *insn)
+{
+	unsigned size = insn->operand_size;
+	uint64_t linear, sp = ctx->state->gpr[GPR_RSP] - size;
+	enum emu_result result = emu_linear(ctx, insn, SEG_SS, sp & emu_mask(stack_width(ctx, insn)), size,
+					    true, &linear);
+
+	if (result == EMU_DONE && ctx->ops->probe_write)
+		result = ctx->ops->probe_write(ctx, linear, size);
+	return result;
+}
+
+/* AMD's CPUs find a fault of the push before one of the target, Intel's the other way round (SDM vol. 2, CALL). */
 enum emu_result emu_do_call(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	uint64_t target;
-	enum emu_result result = branch_target(ctx, insn, &target);
+	enum emu_result result = read_target(ctx, insn, &target);
 
+	if (result == EMU_DONE && (insn->mode & EMU_MODE_AMD))
+		result = check_push(ctx, insn);
+	if (result == EMU_DONE)
+		result = check_target(ctx, insn, target);
 	if (result == EMU_DONE)
 		result = push(ctx, insn, insn->operand_size, emu_next_rip(ctx, insn));
 	if (result == EMU_DONE)

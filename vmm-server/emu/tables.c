@@ -173,7 +173,7 @@ const struct emu_opcode emu_two_byte[256] = {
 	[0xbe] = SIZED(M, EMU_MOVSX, FORM_GE, 1), [0xbf] = SIZED(M, EMU_MOVSX, FORM_GE, 2),
 	[0xc0] = ROW(M | B | OPC_LOCK, EMU_XADD, FORM_EG), [0xc1] = ROW(M | OPC_LOCK, EMU_XADD, FORM_EG),
 	[0xc2] = LENGTH(M | IB),
-	[0xc3] = ROW(M | OPC_MEM | OPC_PLAIN, EMU_MOV, FORM_EG), /* MOVNTI */
+	[0xc3] = ROW(M | OPC_MEM | OPC_PLAIN | OPC_Y, EMU_MOV, FORM_EG), /* MOVNTI */
 	[0xc4] = LENGTH(M | IB), [0xc5] = LENGTH(M | OPC_REG | IB), [0xc6] = LENGTH(M | IB),
 	[0xc7] = INDEX(M | OPC_GROUP, G9),
 	[0xc8 ... 0xcf] = LENGTH(V), /* BSWAP */
@@ -210,8 +210,8 @@ const struct emu_opcode emu_groups[][8] = {
 	[G3B] = UNARY(M | B, IB), [G3Z] = UNARY(M, IZ),
 	[G4] = { ROW(L | B, EMU_INC, FORM_E), ROW(L | B, EMU_DEC, FORM_E) },
 	[G5] = { ROW(L, EMU_INC, FORM_E), ROW(L, EMU_DEC, FORM_E),
-		 ROW(M | OPC_F64, EMU_CALL, FORM_E), LENGTH(M | OPC_MEM | OPC_FAR),
-		 ROW(M | OPC_F64, EMU_JMP, FORM_E), LENGTH(M | OPC_MEM | OPC_FAR),
+		 ROW(M | OPC_F64, EMU_CALL, FORM_E), LENGTH(M | OPC_MEM),
+		 ROW(M | OPC_F64, EMU_JMP, FORM_E), LENGTH(M | OPC_MEM),
 		 ROW(M | OPC_D64, EMU_PUSH, FORM_E), {0} },
 	[G6] = { LENGTH(M), LENGTH(M), LENGTH(M), LENGTH(M), LENGTH(M), LENGTH(M), {0}, {0} },
 	[G7] = { INDEX(M | OPC_MASK, K_0F01), INDEX(M | OPC_MASK, K_0F01), INDEX(M | OPC_MASK, K_0F01),

@@ -9,7 +9,7 @@
 #define CR4_LA57 (1ull << 12)
 #define CR4_SMEP (1ull << 20)
 #define CR4_SMAP (1ull << 21)
-#define EFER_LME (1ull << 8)
+#define EFER_LMA (1ull << 10)
 #define EFER_NXE (1ull << 11)
 #define RFLAGS_AC (1ull << 18)
 
@@ -51,7 +51,7 @@ static enum paging_kind kind_of(const struct emu_paging *paging)
 {
 	if (!(paging->cr4 & CR4_PAE))
 		return PAGING_32;
-	return paging->efer & EFER_LME ? PAGING_LONG : PAGING_PAE;
+	return paging->efer & EFER_LMA ? PAGING_LONG : PAGING_PAE;
 }
 
 static unsigned levels_of(const struct emu_paging *paging, enum paging_kind kind)
@@ -145,28 +145,28 @@ static uint64_t top_table(const struct walk *w)
 	return table_address(w, w->paging->cr3);
 }
 
-/* Reads the entry of w->level in `table`. *error is that of the fault, 0 if the walk goes on. */
-static enum emu_result read_entry(struct walk *w, uint64_t table, uint32_t *error)
+/* Reads the entry of w->level in `table`. */
+static enum emu_result read_entry(struct walk *w, uint64_t table)
 {
 	uint64_t index = w->linear >> index_shift(w) & (w->kind == PAGING_32 ? 0x3ff : 0x1ff);
-	uint64_t *entry = &w->entry[w->level];
-	enum emu_result result;
 
 	if (w->kind == PAGING_PAE && w->level == 3)
 		index &= 3;
 	w->where[w->level] = table + index * entry_size(w);
-	*entry = 0;
+	w->entry[w->level] = 0; /* the callback fills the low bytes */
+	return w->ops->read(w->vm, w->where[w->level], entry_size(w), &w->entry[w->level]);
+}
+
+/* Is the entry usable? Else *error is what the page fault says of it. */
+static bool usable(const struct walk *w, uint32_t *error)
+{
+	uint64_t entry = w->entry[w->level];
+
 	*error = 0;
-	result = w->ops->read(w->vm, w->where[w->level], entry_size(w), entry);
-	if (result != EMU_DONE)
-		return result;
-	if (!(*entry & PTE_P)) {
-		*error = PTE_P << 31; /* any value but a reserved one: not present adds no bit */
-		return EMU_DONE;
-	}
-	if (*entry & (w->kind == PAGING_32 ? reserved_4(w, *entry) : reserved_8(w, *entry)))
-		*error = ERROR_P | ERROR_RSVD;
-	return EMU_DONE;
+	if (!(entry & PTE_P))
+		return false;
+	*error = ERROR_P | ERROR_RSVD;
+	return !(entry & (w->kind == PAGING_32 ? reserved_4(w, entry) : reserved_8(w, entry)));
 }
 
 /* PDPTEs of PAE paging carry no rights. */
@@ -211,11 +211,11 @@ static enum emu_result descend(struct walk *w, struct emu_translation *out)
 
 	w->rights = PTE_W | PTE_U;
 	for (w->level = w->levels; w->level >= 1; w->level--) {
-		result = read_entry(w, table, &error);
+		result = read_entry(w, table);
 		if (result != EMU_DONE)
 			return result;
-		if (error)
-			return page_fault(w, error & (ERROR_P | ERROR_RSVD), out);
+		if (!usable(w, &error))
+			return page_fault(w, error, out);
 		add_rights(w);
 		if (w->level == 1 || is_large(w, w->entry[w->level]))
 			break;
