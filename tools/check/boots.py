@@ -16,8 +16,9 @@ DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 CLEAN_END = 1
 TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
-TARGET_SYSTEMS = ("tests", "nano-reflect", "nano-mmio")
-TARGET_RUNS = (("debug", "intel"), ("release", "amd"))
+TARGET_RUNS = {"tests": (("debug", "intel"), ("release", "amd"), ("clang", "intel")),
+               "nano-reflect": (("debug", "intel"), ("release", "amd")),
+               "nano-mmio": (("debug", "intel"), ("release", "amd"))}
 MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
 
@@ -31,9 +32,9 @@ def qemu(cpu, medium, memory=1024):
 
 def stage_target(report):
     """The on-target tests: a server's, and those that run as a guest."""
-    for system in TARGET_SYSTEMS:
+    for system, runs in TARGET_RUNS.items():
         description = os.path.join(TOP, "systems", f"{system}.toml")
-        for preset, cpu in TARGET_RUNS:
+        for preset, cpu in runs:
             watch = Watch()
             title = f"{system}-{preset}-{cpu}"
             image, reason = builds.compose(preset, description)

@@ -26,7 +26,7 @@ def log_path(stage, name):
     return os.path.join(directory, name.replace("/", "-") + ".log")
 
 
-def tail(path, lines=20):
+def tail(path, lines=25):
     """The end of a log."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return "\n".join(file.read().splitlines()[-lines:])
