@@ -227,7 +227,7 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 		return (struct mc_exit){0, MC_TO_USER};
 	}
 	lapic_self_ipi(VECTOR_MCA); /* in case the kernel was on its way out already */
-	if (within(rip, hal_copy_end - (hal_copy_end - (const char *)hal_copy), hal_copy_end))
+	if (within(rip, (const char *)hal_copy, hal_copy_end))
 		rip = (uint64_t)hal_copy_fixup;
 	to = (uint64_t *)(f->rsp & ~7ul);
 	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end))
