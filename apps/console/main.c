@@ -13,6 +13,7 @@
 
 #define LOG_BURST  64u /* records taken from one server before the others have their turn */
 #define KEYS_BURST 64u
+#define CHANNEL_BITS ((1ull << SERVER_CHANNELS) - 1)
 
 static struct mux mux;
 
@@ -21,6 +22,9 @@ static struct port {
 	int vm;           /* CHANNEL_TTY: number of the VM in the multiplexer */
 	uint64_t dropped; /* CHANNEL_LOG: already reported */
 } ports[SERVER_CHANNELS];
+
+/* What there is to look at: bits of channels, and SIGNAL_SELF for the serial port's interrupt. */
+static uint64_t due = CHANNEL_BITS | SIGNAL_SELF;
 
 static void own_line(const char *text, size_t length)
 {
@@ -96,15 +100,16 @@ static bool take_log(unsigned n, const struct server_channel *channel)
 	return true;
 }
 
-/* Takes a VM's output while it finds room; a VM whose ring was filling up is told that there is room again. */
+/*
+ * Takes a VM's output while it finds room; a VM whose ring was filling up is told that there is room again.
+ * Whether it may be called again at once.
+ */
 static bool take_tty(unsigned n)
 {
 	struct tty_channel *tty = cairn_channel(n);
 	uint32_t waiting = byte_ring_used(&tty->out), taken;
 	char bytes[MUX_CHUNK];
 
-	if (ports[n].vm == MUX_NOBODY || mux_room(&mux) < MUX_CHUNK_OUT)
-		return false;
 	taken = byte_ring_read(&tty->out, bytes, sizeof(bytes));
 	mux_vm_bytes(&mux, ports[n].vm, bytes, taken, now_us());
 	if (taken != 0 && waiting >= BYTE_RING_SIZE / 2)
@@ -112,17 +117,36 @@ static bool take_tty(unsigned n)
 	return waiting > taken;
 }
 
+/* Looks at channel n; false: it has nothing more. */
+static bool take_channel(unsigned n)
+{
+	const struct server_channel *channel = channel_of(n, CHANNEL_LOG);
+
+	if (channel != NULL)
+		return take_log(n, channel);
+	return channel_of(n, CHANNEL_TTY) != NULL && ports[n].vm != MUX_NOBODY && take_tty(n);
+}
+
+/* Whether what channel n brings finds room: log lines are kept elsewhere until they are shown. */
+static bool has_room(unsigned n)
+{
+	return channel_of(n, CHANNEL_TTY) == NULL || mux_room(&mux) >= MUX_CHUNK_OUT;
+}
+
+/* Looks at each channel that was signalled once; whether any of them can go on at once. */
 static bool take_channels(void)
 {
 	bool more = false;
 
-	for (unsigned n = 0; n < SERVER_CHANNELS; n++) {
-		const struct server_channel *channel = channel_of(n, CHANNEL_LOG);
+	for (uint64_t left = due & CHANNEL_BITS; left != 0; left &= left - 1) {
+		unsigned n = (unsigned)__builtin_ctzll(left);
 
-		if (channel != NULL)
-			more |= take_log(n, channel);
-		else if (channel_of(n, CHANNEL_TTY) != NULL)
-			more |= take_tty(n);
+		if (!has_room(n))
+			continue; /* it stays due until some output has left */
+		if (take_channel(n))
+			more = true;
+		else
+			due &= ~(1ull << n);
 	}
 	return more;
 }
@@ -144,6 +168,8 @@ static bool take_keys(void)
 {
 	uint8_t byte;
 
+	if ((due & SIGNAL_SELF) == 0)
+		return false;
 	for (unsigned i = 0; i < KEYS_BURST; i++) {
 		if (!uart_receive(&byte))
 			return false;
@@ -152,30 +178,18 @@ static bool take_keys(void)
 	return true;
 }
 
-/* Gives the transmitter what it takes; whether it could take more at once. */
+/* Gives the transmitter what it takes; whether it may take more at once. */
 static bool send(void)
 {
 	char bytes[16];
-	size_t room = uart_room();
-	size_t length = mux_take(&mux, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
+	size_t room, length;
 
+	if (mux_room(&mux) == MUX_OUT)
+		return false;
+	room = uart_room();
+	length = mux_take(&mux, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
 	uart_send(bytes, length);
 	return length != 0;
-}
-
-/* The root-task waits for the last lines before it ends the system. */
-static void answer_flush(void)
-{
-	for (unsigned n = 0; n < SERVER_CHANNELS; n++) {
-		struct log_ring *ring = cairn_channel(n);
-		uint64_t asked;
-
-		if (channel_of(n, CHANNEL_LOG) == NULL)
-			continue;
-		asked = __atomic_load_n(&ring->flush_asked, __ATOMIC_ACQUIRE);
-		if (asked != ring->flush_answered && uart_is_idle())
-			__atomic_store_n(&ring->flush_answered, asked, __ATOMIC_RELEASE);
-	}
 }
 
 static bool turn(void)
@@ -185,16 +199,31 @@ static bool turn(void)
 	more |= take_keys();
 	mux_pump(&mux, now_us());
 	more |= send();
-	if (!more && mux_is_empty(&mux))
-		answer_flush();
 	return more;
+}
+
+/* The root-task waits for its last lines before it ends the system. */
+static void answer_flush(void)
+{
+	for (unsigned n = 0; n < SERVER_CHANNELS; n++) {
+		const struct server_channel *channel = channel_of(n, CHANNEL_LOG);
+		struct log_ring *ring = cairn_channel(n);
+		uint64_t asked;
+
+		if (channel == NULL || channel->server != SYSTEM_NONE)
+			continue;
+		asked = __atomic_load_n(&ring->flush_asked, __ATOMIC_ACQUIRE);
+		if (asked != ring->flush_answered && mux_is_empty(&mux) && uart_is_idle())
+			__atomic_store_n(&ring->flush_answered, asked, __ATOMIC_RELEASE);
+		return;
+	}
 }
 
 static uint64_t deadline(void)
 {
-	uint64_t due = mux_due_us(&mux);
+	uint64_t at = mux_due_us(&mux);
 
-	return due == 0 ? 0 : cairn_ticks_from_us(due + 1);
+	return at == 0 ? 0 : cairn_ticks_from_us(at + 1);
 }
 
 static void read_arguments(int argc, char **argv)
@@ -219,7 +248,10 @@ int main(int argc, char **argv)
 		while (turn())
 			;
 		uart_want_room(mux_room(&mux) != MUX_OUT);
-		uart_acknowledge();
-		cairn_wait_signals(deadline());
+		if ((due & SIGNAL_SELF) != 0 && !uart_acknowledge())
+			continue;
+		due &= ~SIGNAL_SELF;
+		answer_flush();
+		due |= cairn_wait_signals(deadline());
 	}
 }

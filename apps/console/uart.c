@@ -93,13 +93,17 @@ void uart_want_room(bool wanted)
 		ier = value;
 }
 
-/* Reading IIR takes the transmitter's cause back; the line must be low before the next edge can come. */
-void uart_acknowledge(void)
+/*
+ * Reading IIR takes the transmitter's cause back. The line is an edge: it must have been low once before it can rise
+ * again, so a byte that came in the meantime is looked for first.
+ */
+bool uart_acknowledge(void)
 {
 	for (int i = 0; i < MAX_CAUSES && (in(IIR) & IIR_NONE) == 0; i++) {
 		if ((in(LSR) & LSR_RECEIVED) != 0)
-			break; /* more was typed: the main loop comes by again */
+			return false;
 	}
 	if (cairn_irq_ack(SEL_SERIAL_IRQ) != CAIRN_OK)
-		uart_want_room(false);
+		uart_want_room(false); /* no interrupt will come any more: do not count on one */
+	return true;
 }

@@ -40,6 +40,7 @@ static void flush_console(void)
 	for (int i = 0; i < FLUSH_TRIES && ring->flush_answered != asked; i++) {
 		uint64_t until = cairn_tsc() + cairn_ticks_from_us(FLUSH_WAIT_US);
 
+		output_poke_console();
 		while (cairn_tsc() < until)
 			cairn_wait_signals(until);
 	}

@@ -57,6 +57,12 @@ void output_to_console(struct log_ring *ring, unsigned long console)
 	console_thread = console;
 }
 
+void output_poke_console(void)
+{
+	if (console_ring != NULL && cairn_signal(console_thread) != CAIRN_OK)
+		console_ring = NULL; /* it is gone */
+}
+
 void output_line(const char *text, size_t length)
 {
 	if (console_ring != NULL && log_ring_put(console_ring, cairn_tsc(), text, length) &&

@@ -12,6 +12,9 @@ void output_line(const char *text, size_t length);
 /* From now on lines go to this ring; `console`: selector of the console's Thread, to be signalled. NULL: back. */
 void output_to_console(struct log_ring *ring, unsigned long console);
 
+/* Makes the console server look at the ring. */
+void output_poke_console(void);
+
 /* Writes a line to the serial port whatever else is in use: for the last words. */
 void output_serial_line(const char *text, size_t length);
 
