@@ -6,6 +6,7 @@
 #include <cairn/guestmem.h>
 #include "boot/acpi.h"
 #include "boot/layout.h"
+#include "dev/legacy.h"
 
 #define PAGE 0x1000ull
 
@@ -32,6 +33,17 @@ static const uint64_t gdt[] = {
 	0x00cf9b000000ffff, /* 0x10: flat 32-bit code */
 	0x00cf93000000ffff, /* 0x18: flat data */
 	0x00008b0000000067, /* 0x20: a TSS nobody uses */
+};
+
+/*
+ * What stands where a PC's firmware starts: a reset. Linux goes there (in real mode) to reboot a machine that has
+ * hardware-reduced ACPI and no EFI.
+ */
+static const uint8_t reset_vector[] = {
+	0xba, RESET_PORT & 0xff, RESET_PORT >> 8, /* mov dx, RESET_PORT */
+	0xb0, RESET_VALUE,                        /* mov al, RESET_VALUE */
+	0xee,                                     /* out dx, al */
+	0xf4, 0xeb, 0xfd,                         /* hlt, for ever */
 };
 
 unsigned layout_ram_map(uint64_t memory, struct ram_range map[RAM_RANGES])
@@ -84,6 +96,7 @@ const char *layout_write_common(const struct boot_payload *payload)
 	acpi_build(acpi, payload->vcpus);
 	boot_cmdline(payload, line, sizeof(line));
 	if (guest_write(ACPI_BASE, acpi, sizeof(acpi)) || guest_write(LAYOUT_GDT, gdt, sizeof(gdt)) ||
+	    guest_write(LAYOUT_RESET_VECTOR, reset_vector, sizeof(reset_vector)) ||
 	    guest_write(LAYOUT_CMDLINE, line, strlen(line) + 1))
 		return "the first MiB of guest memory cannot be written";
 	return NULL;

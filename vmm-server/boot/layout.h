@@ -11,6 +11,7 @@
 #define LAYOUT_CMDLINE    0x3000u
 #define LAYOUT_CMDLINE_SIZE 0x1000u
 #define LAYOUT_LOW_END    0x9f000u  /* usable below; above: reserved up to 1 MiB, with the ACPI tables in it */
+#define LAYOUT_RESET_VECTOR 0xffff0u
 #define LAYOUT_KERNEL_MIN 0x100000u
 
 #define RAM_USABLE   1u
