@@ -12,6 +12,11 @@ from .stage import STEP, Stage
 SIGBUS = 128 + 7  # as the shell tells it
 
 
+def in_page(address: int) -> str:
+    """A pattern for any address in the page of this one."""
+    return rf"{address // PAGE:#x}[0-9a-f]{{3}}\b" if address >= PAGE else r"0x[0-9a-f]{1,3}\b"
+
+
 def page_of(address: int) -> int:
     return address & ~(PAGE - 1)
 
@@ -48,9 +53,8 @@ def action_required_at(stage: Stage, vm: str, gpa: int, start: int) -> None:
     """The access to the page that is gone became a virtual machine check with the guest's own address."""
     if stage.native:
         return
-    page = page_of(gpa)
     match, _ = stage.out.wait_for(
-        rf"vMCE injected: AR gpa {page:#x}\b.*", "system", start, STEP, f"the action-required vMCE for {page:#x}"
+        rf"vMCE injected: AR gpa {in_page(gpa)}.*", "system", start, STEP, f"the action-required vMCE for {gpa:#x}"
     )
     level = re.search(r"cpl (\d)", match[0])
     if level and level[1] != "3":
@@ -84,7 +88,7 @@ def sleeping_survives(stage: Stage, vm: str, kind: str, tag: str) -> Victim:
     record = taken_from_vm(stage, vm, victim, spa, start, {"srao": ("SRAO",), "deferred": ("DEFERRED",)}[kind])
     if not stage.native:
         stage.out.wait_for(
-            rf"vMCE injected: AO gpa {page_of(victim.gpa):#x}\b", "system", start, STEP, "the action-optional notice"
+            rf"vMCE injected: AO gpa {in_page(victim.gpa)}", "system", start, STEP, "the action-optional notice"
         )
     wait_recovered(stage, vm, victim.gpa, start)
     start = stage.out.position()

@@ -21,7 +21,7 @@ def fatal_once(stage: Stage, mode: str) -> None:
     spa = stage.system_physical(HIT, victim.gpa)
     stage.at_random(0.0, 1.0)
     begin = stage.out.position()
-    stage.out.expect_disaster = True
+    stage.out.expect("cairn: stopped")
     stage.inject("fatal", spa)
     match, _ = stage.out.wait_for(r"cairn: fatal machine check: .*", None, begin, STEP, "the fatal record")
     stage.say(match[0])

@@ -47,6 +47,7 @@ def run(stage: Stage) -> None:
     victim = sleeping_survives(stage, HIT, kind, "reboot")
     pages.append(stage.system_physical(HIT, victim.gpa))
     position = stage.out.position()
+    stage.out.expect("is built anew")
     stage.out.type(HIT, "reboot -f")
     stage.ready(HIT, position)
     not_handed_out(stage, pages)

@@ -23,6 +23,7 @@ def start(stage: Stage) -> None:
 def crash(stage: Stage) -> None:
     start(stage)
     position = stage.out.position()
+    stage.out.expect("Kernel panic")
     stage.out.type("linux-1", "echo c > /proc/sysrq-trigger")
     stage.out.wait_for(r"Kernel panic - not syncing: sysrq triggered crash", "linux-1", position, STEP)
     stage.say("linux-1 crashed")

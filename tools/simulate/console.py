@@ -14,7 +14,10 @@ from .transcript import Line, clean, parse_line
 # The console server's escape key (Ctrl-]), then a digit: that VM gets the input.
 ESCAPE = b"\x1d"
 # Words after which waiting any longer is pointless, unless they were expected.
-DISASTERS = (re.compile(r"cairn: (kernel )?panic"), re.compile(r"cairn: stopped"), re.compile(r"Assertion failed"))
+DISASTERS = (
+    r"cairn: .*panic", r"cairn: stopped", r"cairn: a thread of space", r"[Aa]ssertion .*failed", r"server vmm-\S+: fault",
+    r"server (root|console|mca-server)\S*: fault", r"Kernel panic - not syncing", r"vm \S+: is built anew",
+)
 
 
 class Unexpected(SimulateError):
@@ -31,7 +34,7 @@ class Console:
         self.lines: list[Line] = []
         self.tail = ""
         self.finished = False
-        self.expect_disaster = False
+        self.expected: set[str] = set()
         self.input_to = ""
         self._changed = threading.Condition()
         self._transcript = open(transcript, "w", encoding="utf-8", errors="replace")
@@ -118,11 +121,15 @@ class Console:
                 self._changed.wait(min(remaining, 1.0))
 
     def _check_disaster(self, line: Line) -> None:
-        if self.expect_disaster:
-            return
         for pattern in DISASTERS:
-            if pattern.search(line.text):
-                raise Unexpected(f"the system stopped: {line.text}")
+            if pattern not in self.expected and re.search(pattern, line.text):
+                raise Unexpected(f"something went wrong: {line.text}")
+
+    def expect(self, word: str) -> None:
+        """Disasters whose pattern has this word in it are wanted from now on."""
+        found = {pattern for pattern in DISASTERS if word in pattern}
+        assert found, word
+        self.expected |= found
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 120.0) -> None:
         """Waits until a condition on what was printed so far holds."""
