@@ -30,7 +30,7 @@ enum ec_state {
 enum ec_call { CALL_MESSAGE = 0, CALL_FAULT = 1, CALL_EXIT = 2 };
 
 /* How resume (entry.S) leaves the kernel. */
-enum ec_mode { MODE_SYSRET = 0, MODE_IRET = 1, MODE_GUEST = 2 };
+enum ec_mode { MODE_SYSRET = 0, MODE_IRET = 1, MODE_GUEST = 2, MODE_HANDLER = 3 };
 
 struct ec;
 
@@ -42,7 +42,7 @@ struct timer {
 };
 enum timer_kind { TIMER_DEADLINE = 0, TIMER_REPLENISH = 1 };
 
-/* Offsets of the fields up to `mode` are known to entry.S (arch/x86_64/offsets.h, checked there). */
+/* Offsets of the fields up to `entry_rsp` are known to entry.S (arch/x86_64/offsets.h, checked there). */
 struct ec {
 	uint64_t gpr[GPR_COUNT]; /* thread: user registers */
 	uint64_t rip, rflags;
@@ -57,6 +57,7 @@ struct ec {
 	uint8_t depth;           /* of nested calls below the chain's root */
 	uint8_t started;         /* VCpu: has had its EXIT_STARTUP */
 	uint8_t recalled;        /* VCpu: leave the guest at the next opportunity */
+	uint64_t entry_rip, entry_rsp; /* handler: where messages enter */
 	uint32_t cpu;
 	uint32_t label;          /* of its space (thread) or guest space (VCpu) */
 
@@ -68,7 +69,6 @@ struct ec {
 	uint32_t buffer_slot;    /* Frame: message buffer, or state page */
 	uint32_t supervisor;     /* thread: selector of the Portal for fatal faults */
 	struct message_buffer *buffer; /* thread: in the kernel window */
-	uint64_t entry_rip, entry_rsp; /* handler: where messages enter */
 	uint64_t syscall_entry, fault_entry;
 	uint64_t exit_base;      /* VCpu: selector of the Portal for class 0 */
 	uint32_t vectoring_info, vectoring_error; /* VCpu: event whose delivery the last exit interrupted */
@@ -145,10 +145,10 @@ void sched_init(struct cpu *cpu);
 
 /* ---- messages (portal.c) ---- */
 
-/* Enters portal capability `slot`'s handler on behalf of `from`, whose message is of `kind`:
- * its words 1-4 are from->gpr[RSI RDX R10 R8] and count R9, or, for faults and exits, from->msg. */
-MUST_USE status_t portal_reply(struct cpu *cpu, struct ec *h);
-MUST_USE status_t portal_enter(struct ec *from, uint32_t slot, enum ec_call kind);
+/* Hypercalls call and reply, from entry.S: arguments as in hypercalls.toml; the current thread's callee-saved registers,
+ * RIP, RSP and RFLAGS are in its gpr[] for a call. */
+void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
+MUST_USE status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
 /* Undoes every tie `e` has to others: callers get ERR_ABORTED. */
 void ec_disconnect(struct ec *e);
 void ec_stop(struct ec *e);

@@ -3,58 +3,53 @@
 #include <core/ec.h>
 #include <hal/hal.h>
 
-/* Words 5.. of a message come from the sender's buffer; those of a fault are kept in the context itself. */
-static const uint64_t *message_words(const struct ec *from)
-{
-	return from->call_kind == CALL_MESSAGE ? from->buffer->words : from->msg;
-}
+/* Words 1-4 and their number; words 5.. are in a buffer. */
+struct words {
+	uint64_t w1, w2, w3, w4, count;
+};
 
-static uint64_t message_count(const struct ec *from)
+/* Words 5.. of a message come from the sender's buffer; those of a fault are kept in the context itself. */
+static int copy_to_handler(struct ec *h, const struct ec *from, uint64_t count)
 {
-	return from->call_kind == CALL_MESSAGE ? from->gpr[GPR_R9] : from->msg_count;
+	const uint64_t *words = from->call_kind == CALL_MESSAGE ? from->buffer->words : from->msg;
+
+	return hal_copy(words + 4, h->buffer->words + 4, count - 4);
 }
 
 /* Handler `h` (idle) takes the message of `from`; the chain's time goes on with it. -1: a buffer is gone. */
-static int handler_start(struct ec *h, struct ec *from, uint64_t badge)
+static inline int handler_start(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
 {
-	uint64_t count = message_count(from);
-
-	if (count > 4 && hal_copy(message_words(from) + 4, h->buffer->words + 4, count - 4))
+	if (m->count > 4 && copy_to_handler(h, from, m->count))
 		return -1;
-	if (from->call_kind == CALL_MESSAGE) {
-		h->gpr[GPR_RSI] = from->gpr[GPR_RSI];
-		h->gpr[GPR_RDX] = from->gpr[GPR_RDX];
-		h->gpr[GPR_R10] = from->gpr[GPR_R10];
-		h->gpr[GPR_R8] = from->gpr[GPR_R8];
-	} else {
-		h->gpr[GPR_RSI] = from->msg[0];
-		h->gpr[GPR_RDX] = from->msg[1];
-		h->gpr[GPR_R10] = from->msg[2];
-		h->gpr[GPR_R8] = from->msg[3];
-	}
 	h->gpr[GPR_RDI] = badge;
-	h->gpr[GPR_R9] = count;
+	h->gpr[GPR_RSI] = m->w1;
+	h->gpr[GPR_RDX] = m->w2;
+	h->gpr[GPR_R10] = m->w3;
+	h->gpr[GPR_R8] = m->w4;
+	h->gpr[GPR_R9] = m->count;
+	h->mode = MODE_HANDLER; /* entry.S: entry_rip, entry_rsp, all other registers 0 */
+	h->fpu_fresh = 1;
 	h->caller = from;
 	h->root = from->root;
 	h->depth = (uint8_t)(from->depth + 1);
 	h->root->leaf = h;
 	h->status = EC_READY;
-	h->mode = MODE_SYSRET;
-	h->fpu_fresh = 1;
-	h->rip = h->entry_rip;
-	h->rflags = RFLAGS_USER;
-	h->gpr[GPR_RSP] = h->entry_rsp;
-	h->gpr[GPR_RAX] = h->gpr[GPR_RBX] = h->gpr[GPR_RBP] = 0;
-	h->gpr[GPR_R12] = h->gpr[GPR_R13] = h->gpr[GPR_R14] = h->gpr[GPR_R15] = 0;
 	from->partner = h;
 	from->status = EC_CALL;
 	return 0;
 }
 
-static void queue_by_priority(struct ec *h, struct ec *from)
+/* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
+static void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
 {
 	struct ec **p = &h->queue_head;
 
+	from->msg[0] = m->w1;
+	from->msg[1] = m->w2;
+	from->msg[2] = m->w3;
+	from->msg[3] = m->w4;
+	from->msg_count = m->count;
+	from->queue_badge = badge;
 	/* Bounded by the number of execution contexts. */
 	while (*p && (*p)->root->priority >= from->root->priority)
 		p = &(*p)->queue_next;
@@ -62,28 +57,30 @@ static void queue_by_priority(struct ec *h, struct ec *from)
 	*p = from;
 	from->partner = h;
 	from->status = EC_QUEUED;
+	chain_update(from->root);
+	hal_cpu()->resched = 1;
 }
 
-status_t portal_enter(struct ec *from, uint32_t slot, enum ec_call kind)
+/* Enters the handler of portal capability `slot` on behalf of `from`. */
+static inline status_t portal_enter(struct cpu *cpu, struct ec *from, uint32_t slot, enum ec_call kind,
+				    const struct words *m)
 {
-	struct cpu *cpu = hal_cpu();
 	struct ec *h = hal_window(slots[slot].base);
 
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
-	if (!h->handler || h->status == EC_STOPPED)
-		return CAIRN_ERR_ABORTED;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE) {
-		from->queue_badge = slots[slot].badge;
-		queue_by_priority(h, from);
-		chain_update(from->root);
-		cpu->resched = 1;
-		return CAIRN_OK;
+	if (h->status != EC_IDLE || h->suspended) {
+		if (!h->handler || h->status == EC_STOPPED)
+			return CAIRN_ERR_ABORTED;
+		if (h->status != EC_IDLE) {
+			queue_by_priority(h, from, slots[slot].badge, m);
+			return CAIRN_OK;
+		}
 	}
-	if (handler_start(h, from, slots[slot].badge))
+	if (handler_start(h, from, slots[slot].badge, m))
 		return CAIRN_ERR_ABORTED;
 	if (h->suspended)
 		chain_update(h->root);
@@ -92,46 +89,78 @@ status_t portal_enter(struct ec *from, uint32_t slot, enum ec_call kind)
 	return CAIRN_OK;
 }
 
-/* The reply of `h` reaches a thread that called. */
-static void reply_message(struct ec *h, struct ec *to)
+static status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
 {
-	uint64_t count = h->gpr[GPR_R9];
+	uint32_t s = e->table_first + (uint32_t)sel;
 
-	to->gpr[GPR_RAX] = CAIRN_OK;
-	if (count > 4 && hal_copy(h->buffer->words + 4, to->buffer->words + 4, count - 4)) {
-		to->gpr[GPR_RAX] = CAIRN_ERR_ABORTED;
-		count = 0;
-	}
-	to->gpr[GPR_RDI] = count;
-	to->gpr[GPR_RSI] = h->gpr[GPR_RSI];
-	to->gpr[GPR_RDX] = h->gpr[GPR_RDX];
-	to->gpr[GPR_R10] = h->gpr[GPR_R10];
-	to->gpr[GPR_R8] = h->gpr[GPR_R8];
-	to->gpr[GPR_R9] = 0;
+	if (sel >= e->table_count || !slot_live(s))
+		return CAIRN_ERR_CAP;
+	if (slots[s].type != CAP_PORTAL)
+		return CAIRN_ERR_TYPE;
+	if (!slots[s].r_signal)
+		return CAIRN_ERR_RIGHTS;
+	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
-static void reply_fault(struct ec *h, struct ec *to)
+static void set_results(struct ec *e, status_t st, const struct words *m)
 {
-	if (h->gpr[GPR_RSI] == FAULT_REPLY_RIP && h->gpr[GPR_RDX] < USER_END)
-		to->rip = h->gpr[GPR_RDX];
-	else if (h->gpr[GPR_RSI] != FAULT_REPLY_RESUME)
+	e->gpr[GPR_RAX] = st;
+	e->gpr[GPR_RDI] = m->count;
+	e->gpr[GPR_RSI] = m->w1;
+	e->gpr[GPR_RDX] = m->w2;
+	e->gpr[GPR_R10] = m->w3;
+	e->gpr[GPR_R8] = m->w4;
+	e->gpr[GPR_R9] = 0;
+}
+
+void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+{
+	struct cpu *cpu = hal_cpu();
+	struct ec *e = cpu->current;
+	struct words m = {w1, w2, w3, w4, count}, none = {0};
+	status_t st = check_call(e, sel, count);
+
+	if (st == CAIRN_OK)
+		st = portal_enter(cpu, e, e->table_first + (uint32_t)sel, CALL_MESSAGE, &m);
+	if (st != CAIRN_OK)
+		set_results(e, st, &none);
+}
+
+/* The reply of `h` reaches a thread that called. */
+static inline void reply_message(struct ec *h, struct ec *to, struct words *m)
+{
+	struct words none = {0};
+
+	if (m->count > 4 && hal_copy(h->buffer->words + 4, to->buffer->words + 4, m->count - 4)) {
+		set_results(to, CAIRN_ERR_ABORTED, &none);
+		return;
+	}
+	set_results(to, CAIRN_OK, m);
+}
+
+static void reply_fault(struct ec *to, const struct words *m)
+{
+	if (m->w1 == FAULT_REPLY_RIP && m->w2 < USER_END)
+		to->rip = m->w2;
+	else if (m->w1 != FAULT_REPLY_RESUME)
 		ec_stop(to);
 }
 
-static void reply_exit(struct ec *h, struct ec *v)
+static inline void reply_exit(struct cpu *cpu, struct ec *v, uint32_t w)
 {
-	uint32_t w = (uint32_t)h->gpr[GPR_RSI];
-
 	if (hal_vcpu_write(v, w & VCPU_MTD_ALL)) {
 		ec_stop(v); /* its state page is gone */
 		return;
 	}
-	if (w & VCPU_REPLY_STOP)
-		v->suspended = 1;
-	if ((w & VCPU_REPLY_HALT) && !v->recalled)
-		v->status = EC_HALT;
-	if (v->recalled || v->suspended || v->status == EC_HALT)
-		hal_cpu()->resched = 1;
+	if (w & (VCPU_REPLY_STOP | VCPU_REPLY_HALT)) {
+		if (w & VCPU_REPLY_STOP)
+			v->suspended = 1;
+		if ((w & VCPU_REPLY_HALT) && !v->recalled)
+			v->status = EC_HALT;
+		cpu->resched = 1;
+	}
+	if (v->recalled)
+		cpu->resched = 1;
 }
 
 /* `from`, which called or faulted or exited, gets no answer any more. */
@@ -148,22 +177,20 @@ static void sender_abort(struct ec *from)
 	chain_update(from->root);
 }
 
-/* `h` is done with its caller; if others wait, the first enters. */
+/* `h` is done; it loses what an orphan was lent, and if others wait, the first enters. */
 static void handler_next(struct ec *h)
 {
-	h->status = EC_IDLE;
-	h->caller = NULL;
 	if (h->orphan) {
 		h->orphan = 0;
 		chain_update(h); /* leaves the run queue */
 		h->priority = 0;
 	}
-	h->root = h->leaf = h;
 	while (h->status == EC_IDLE && h->queue_head) {
 		struct ec *from = h->queue_head;
+		struct words m = {from->msg[0], from->msg[1], from->msg[2], from->msg[3], from->msg_count};
 
 		h->queue_head = from->queue_next;
-		if (handler_start(h, from, from->queue_badge)) {
+		if (handler_start(h, from, from->queue_badge, &m)) {
 			sender_abort(from);
 			continue;
 		}
@@ -171,15 +198,19 @@ static void handler_next(struct ec *h)
 	}
 }
 
-/* Hypercall reply. The current thread is a handler with a caller. */
-status_t portal_reply(struct cpu *cpu, struct ec *h)
+status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
 {
-	struct ec *to = h->caller;
+	struct cpu *cpu = hal_cpu();
+	struct ec *h = cpu->current, *to = h->caller;
+	struct words m = {w1, w2, w3, w4, count};
 
 	if (!to && !h->orphan)
 		return CAIRN_ERR_STATE;
-	if (h->gpr[GPR_RDI] || h->gpr[GPR_R9] > MESSAGE_WORDS)
+	if (zero || count > MESSAGE_WORDS)
 		return CAIRN_ERR_ARG;
+	h->status = EC_IDLE;
+	h->caller = NULL;
+	h->root = h->leaf = h;
 	if (!to) {
 		handler_next(h);
 		cpu->resched = 1;
@@ -189,12 +220,13 @@ status_t portal_reply(struct cpu *cpu, struct ec *h)
 	to->partner = NULL;
 	to->root->leaf = to;
 	if (to->call_kind == CALL_EXIT)
-		reply_exit(h, to);
+		reply_exit(cpu, to, (uint32_t)w1);
 	else if (to->call_kind == CALL_MESSAGE)
-		reply_message(h, to);
+		reply_message(h, to, &m);
 	else
-		reply_fault(h, to);
-	handler_next(h);
+		reply_fault(to, &m);
+	if (h->queue_head)
+		handler_next(h);
 	if (to->status == EC_READY && !to->suspended && !cpu->resched) {
 		hal_switch(cpu, to);
 		return CAIRN_OK;
@@ -290,18 +322,12 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 {
 	uint64_t s = v->exit_base + class;
 	uint32_t slot = v->table_first + (uint32_t)s;
+	struct words m = {.w1 = class, .count = 1};
 
-	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL) {
-		ec_stop(v); /* its VMM has not said who handles this */
-		return;
-	}
-	if (hal_vcpu_read(v, class, slots[slot].count)) {
-		ec_stop(v); /* its state page is gone */
-		return;
-	}
-	v->msg[0] = class;
-	v->msg_count = 1;
-	if (portal_enter(v, slot, CALL_EXIT) != CAIRN_OK)
+	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
+	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
+	    hal_vcpu_read(v, class, slots[slot].count) ||
+	    portal_enter(hal_cpu(), v, slot, CALL_EXIT, &m) != CAIRN_OK)
 		ec_stop(v);
 }
 
@@ -310,20 +336,16 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	static const uint8_t order[10] = {GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RBP,
 					  GPR_RSI, GPR_RDI, GPR_R8,  GPR_R9,  GPR_R10};
 	uint32_t slot = e->table_first + e->supervisor, i;
+	struct words m = {vector | (poison ? 1u << 8 : 0u), error, address, e->rip, MESSAGE_WORDS};
 
 	e->mode = MODE_IRET;
-	e->msg[0] = vector | (poison ? 1u << 8 : 0u);
-	e->msg[1] = error;
-	e->msg[2] = address;
-	e->msg[3] = e->rip;
 	e->msg[4] = e->gpr[GPR_RSP];
 	e->msg[5] = e->rflags;
 	for (i = 0; i < 10; i++)
 		e->msg[6 + i] = e->gpr[order[i]];
-	e->msg_count = MESSAGE_WORDS;
 	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(e, slot, CALL_FAULT) != CAIRN_OK) {
-		hal_report_fault(e->label, e->msg);
+	    portal_enter(hal_cpu(), e, slot, CALL_FAULT, &m) != CAIRN_OK) {
+		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}
 }

@@ -78,37 +78,6 @@ static void sys_identify(struct ec *e)
 	e->gpr[GPR_RAX] = CAIRN_OK;
 }
 
-static void sys_call(struct ec *e)
-{
-	uint64_t sel = ARG1(e);
-	uint32_t s;
-	status_t st;
-
-	if (sel >= e->table_count || !slot_live(e->table_first + (uint32_t)sel)) {
-		e->gpr[GPR_RAX] = CAIRN_ERR_CAP;
-		return;
-	}
-	s = e->table_first + (uint32_t)sel;
-	if (slots[s].type != CAP_PORTAL)
-		st = CAIRN_ERR_TYPE;
-	else if (!slots[s].r_signal)
-		st = CAIRN_ERR_RIGHTS;
-	else if (ARG6(e) > MESSAGE_WORDS)
-		st = CAIRN_ERR_ARG;
-	else
-		st = portal_enter(e, s, CALL_MESSAGE);
-	if (st != CAIRN_OK)
-		e->gpr[GPR_RAX] = st;
-}
-
-static void sys_reply(struct ec *e)
-{
-	status_t st = portal_reply(hal_cpu(), e);
-
-	if (st != CAIRN_OK)
-		e->gpr[GPR_RAX] = st;
-}
-
 static void sys_signal(struct ec *e)
 {
 	uint32_t s;
@@ -462,8 +431,6 @@ typedef void (*syscall_fn)(struct ec *e);
 
 static const syscall_fn table[CAIRN_CALL_COUNT] = {
 	[CAIRN_CALL_IDENTIFY] = sys_identify,
-	[CAIRN_CALL_CALL] = sys_call,
-	[CAIRN_CALL_REPLY] = sys_reply,
 	[CAIRN_CALL_SIGNAL] = sys_signal,
 	[CAIRN_CALL_WAIT] = sys_wait,
 	[CAIRN_CALL_RETYPE] = sys_retype,
@@ -496,7 +463,7 @@ void syscall_dispatch(struct ec *e)
 {
 	uint64_t n = e->gpr[GPR_RAX] - CAIRN_CALL_BASE;
 
-	if (n >= CAIRN_CALL_COUNT) {
+	if (n >= CAIRN_CALL_COUNT || !table[n]) { /* call and reply never come here: entry.S */
 		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
 		return;
 	}

@@ -9,17 +9,22 @@
 
 /* ---- CPU ---- */
 
+#ifdef CAIRN_HOST
 struct cpu *hal_cpu(void);
+void *hal_window(uint64_t phys);
+/* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
+void hal_switch(struct cpu *cpu, struct ec *next);
+#else
+#include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
+#endif
 /* Now, in TSC ticks. */
 uint64_t hal_now(void);
 /* Arms the CPU's one-shot timer for an absolute TSC value; 0: off. */
 void hal_timer(uint64_t when);
-/* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
-void hal_switch(struct cpu *cpu, struct ec *next);
 /* Copies words to or from a message buffer; 0, or -1 when the buffer is gone (memory error). */
 MUST_USE int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words);
-/* Prints the fault (a fault message's words) of a thread that nobody supervises: the root-task's above all. */
-void hal_report_fault(uint32_t label, const uint64_t *words);
+/* Prints the fault of a thread that nobody supervises: the root-task's above all. */
+void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t address, uint64_t rip);
 /* Says what and where, and stops the machine. */
 _Noreturn void hal_panic(const char *what);
 extern uint64_t hal_tsc_khz;
@@ -42,7 +47,6 @@ int hal_page_known(uint64_t phys);
 /* Gives the kernel a translation for a page, or takes it away (on all CPUs). */
 void hal_window_map(uint64_t phys);
 void hal_window_unmap(uint64_t phys);
-void *hal_window(uint64_t phys);
 /* Backs page `page` of slots[] with memory, zeroed, or takes it away. */
 void hal_slots_map(uint32_t page, uint64_t phys);
 void hal_slots_unmap(uint32_t page);

@@ -68,9 +68,6 @@ void irq_window(void);
 /* Turns SVM on; a sentence that says what is missing, or NULL. */
 const char *svm_init(struct percpu *p);
 
-/* The next entry flushes the guest TLB. */
-void svm_flush(struct ec *v);
-
 /* ---- mca ---- */
 void mca_init(void);
 /* On the way out of the kernel: a machine check left records. */

@@ -13,8 +13,9 @@ _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct c
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB,
 	       "layout.h");
 _Static_assert(offsetof(struct cpu, epoch) == CPU_EPOCH, "layout.h");
+_Static_assert(offsetof(struct ec, entry_rip) == EC_ENTRY_RIP && offsetof(struct ec, entry_rsp) == EC_ENTRY_RSP, "layout.h");
+_Static_assert(CAIRN_CALL_CALL == 1 && CAIRN_CALL_REPLY == 2 && MODE_GUEST == 2 && RFLAGS_USER == 0x202, "entry.S");
 _Static_assert(offsetof(struct vcpu_state, gpr) == 0, "entry.S stores at the page's start");
-_Static_assert(CAIRN_CALL_BASE == 0x10000, "entry.S");
 
 struct percpu boot_cpu __attribute__((aligned(4096)));
 enum cpu_vendor cpu_vendor;
@@ -33,14 +34,6 @@ struct pointer {
 } __attribute__((packed));
 
 extern char trap_stubs[], nmi_entry[], mc_entry[], syscall_entry[];
-
-struct cpu *hal_cpu(void)
-{
-	struct cpu *cpu;
-
-	__asm__("mov %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct cpu, self)));
-	return cpu;
-}
 
 struct percpu *percpu_of(struct cpu *cpu)
 {
@@ -152,7 +145,7 @@ static const struct {
 	uint8_t rest[480];
 } __attribute__((aligned(64))) clean_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 
-static void fpu_take(struct cpu *cpu, struct ec *next)
+void fpu_take(struct cpu *cpu, struct ec *next)
 {
 	if (cpu->ts) {
 		__asm__ volatile("clts");
@@ -174,37 +167,10 @@ void fpu_trap(struct ec *e)
 	fpu_take(hal_cpu(), e);
 }
 
-static void fpu_switch(struct cpu *cpu, struct ec *next)
+void fpu_trap_next(struct cpu *cpu)
 {
-	struct ec *owner = cpu->fpu_owner;
-
-	if (owner == next && !next->fpu_fresh)
-		return;
-	if (owner && owner->kind == EC_VCPU && next->caller == owner && next->cr3 == owner->cr3) {
-		if (!cpu->ts) {
-			write_cr0(read_cr0() | CR0_TS);
-			cpu->ts = 1;
-		}
-		return;
-	}
-	fpu_take(cpu, next);
-}
-
-void hal_switch(struct cpu *cpu, struct ec *next)
-{
-	cpu->current = next;
-	if (cpu->cr3 != next->cr3) {
-		cpu->cr3 = next->cr3;
-		write_cr3(next->cr3);
-	}
-	if (next->kind == EC_THREAD)
-		wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
-	fpu_switch(cpu, next);
-	if (next->kind == EC_VCPU && (next != cpu->last_guest || next->flush_seen != guest_flush_generation)) {
-		cpu->last_guest = next;
-		next->flush_seen = guest_flush_generation;
-		svm_flush(next);
-	}
+	write_cr0(read_cr0() | CR0_TS);
+	cpu->ts = 1;
 }
 
 /* entry.S: there is work before the next return. */

@@ -3,6 +3,7 @@
  * Ways into the kernel and out of it, except VM exits (svm/entry.S) and the machine check (mca/entry.S).
  * GS points to struct cpu while the kernel runs; user level's GS base is 0 and waits in KERNEL_GS_BASE.
  */
+#include <cairn/hypercall_numbers.h>
 #include "layout.h"
 
 #define RAX 0
@@ -13,6 +14,16 @@
 #define RBP 5
 #define RSI 6
 #define RDI 7
+
+/* What a system call must bring back: into the struct ec that RDI points to. */
+.macro SAVE_PRESERVED
+	mov %rbx, EC_GPR(RBX)(%rdi)
+	mov %rbp, EC_GPR(RBP)(%rdi)
+	mov %r12, EC_GPR(12)(%rdi)
+	mov %r13, EC_GPR(13)(%rdi)
+	mov %r14, EC_GPR(14)(%rdi)
+	mov %r15, EC_GPR(15)(%rdi)
+.endm
 
 	.text
 /*
@@ -26,32 +37,66 @@ syscall_entry:
 	mov %rsp, %gs:CPU_USER_RSP
 	mov %gs:CPU_STACK, %rsp
 syscall_entry_stack:
-	push %rcx
-	mov %gs:CPU_CURRENT, %rcx                /* RCX: struct ec */
-	mov %rax, EC_GPR(RAX)(%rcx)
-	mov %rdx, EC_GPR(RDX)(%rcx)
-	mov %rbx, EC_GPR(RBX)(%rcx)
-	mov %rbp, EC_GPR(RBP)(%rcx)
-	mov %rsi, EC_GPR(RSI)(%rcx)
-	mov %rdi, EC_GPR(RDI)(%rcx)
-	mov %r8, EC_GPR(8)(%rcx)
-	mov %r9, EC_GPR(9)(%rcx)
-	mov %r10, EC_GPR(10)(%rcx)
-	mov %r12, EC_GPR(12)(%rcx)
-	mov %r13, EC_GPR(13)(%rcx)
-	mov %r14, EC_GPR(14)(%rcx)
-	mov %r15, EC_GPR(15)(%rcx)
-	mov %r11, EC_RFLAGS(%rcx)
-	movb $0, EC_MODE(%rcx)                   /* MODE_SYSRET */
-	mov %gs:CPU_USER_RSP, %rdx
-	mov %rdx, EC_GPR(RSP)(%rcx)
-	mov %rcx, %rdi
-	pop %rcx
+	sub $CAIRN_CALL_BASE, %rax
+	cmp $CAIRN_CALL_REPLY, %rax
+	ja system_call
+	je reply
+	test %rax, %rax
+	jz system_call
+
+	/* call: the words go on in their registers; all else is saved. */
+	push %rdi
+	mov %gs:CPU_CURRENT, %rdi                /* RDI: struct ec */
+	SAVE_PRESERVED
 	mov %rcx, EC_RIP(%rdi)
-	sub $0x10000, %eax                       /* CAIRN_CALL_BASE, checked in cpu.c */
-	cmp $0x1000, %eax
+	mov %r11, EC_RFLAGS(%rdi)
+	mov %gs:CPU_USER_RSP, %rcx
+	mov %rcx, EC_GPR(RSP)(%rdi)
+	movb $0, EC_MODE(%rdi)                   /* MODE_SYSRET */
+	pop %rdi
+	mov %r10, %rcx
+	call portal_call                         /* (selector, w1, w2, w3, w4, count) */
+	jmp resume
+
+	/* reply: the handler's context ends here; C keeps the preserved registers in case of an error. */
+reply:
+	push %rcx
+	push %r11
+	mov %r10, %rcx
+	call portal_reply                        /* (0, w1, w2, w3, w4, count) */
+	test %eax, %eax
+	jz resume
+	mov %gs:CPU_CURRENT, %rdi
+	SAVE_PRESERVED
+	mov %eax, %eax
+	mov %rax, EC_GPR(RAX)(%rdi)
+	pop EC_RFLAGS(%rdi)
+	pop EC_RIP(%rdi)
+	mov %gs:CPU_USER_RSP, %rcx
+	mov %rcx, EC_GPR(RSP)(%rdi)
+	movb $0, EC_MODE(%rdi)
+	jmp resume
+
+system_call:
+	push %rdi
+	mov %gs:CPU_CURRENT, %rdi
+	SAVE_PRESERVED
+	mov %rcx, EC_RIP(%rdi)
+	mov %r11, EC_RFLAGS(%rdi)
+	pop EC_GPR(RDI)(%rdi)
+	lea CAIRN_CALL_BASE(%rax), %rcx
+	mov %rcx, EC_GPR(RAX)(%rdi)
+	mov %rdx, EC_GPR(RDX)(%rdi)
+	mov %rsi, EC_GPR(RSI)(%rdi)
+	mov %r8, EC_GPR(8)(%rdi)
+	mov %r9, EC_GPR(9)(%rdi)
+	mov %r10, EC_GPR(10)(%rdi)
+	mov %gs:CPU_USER_RSP, %rcx
+	mov %rcx, EC_GPR(RSP)(%rdi)
+	movb $0, EC_MODE(%rdi)
+	cmp $0x1000, %rax
 	jae 1f
-	call syscall_dispatch                    /* RDI: struct ec */
+	call syscall_dispatch                    /* (struct ec) */
 	jmp resume
 1:	call syscall_bounce                      /* a foreign number: up to the thread's own entry */
 	/* falls through */
@@ -65,9 +110,11 @@ resume:
 	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
 	test %rax, %rax
 	jz idle
+	cmpb $2, EC_MODE(%rax)
+	je resume_guest
+	ja resume_handler
 	cmpb $1, EC_MODE(%rax)
 	je resume_iret
-	ja resume_guest
 
 	mov EC_RIP(%rax), %rcx
 	mov EC_RFLAGS(%rax), %r11
@@ -90,6 +137,30 @@ sysret_window:                                   /* CPL 0 with the user's RSP fr
 	swapgs
 	sysretq
 sysret_window_end:
+
+/* A message enters: badge, words and count in registers, all else clean. RAX: struct ec. */
+resume_handler:
+	mov EC_ENTRY_RIP(%rax), %rcx
+	mov $0x202, %r11d                        /* RFLAGS_USER */
+	mov EC_GPR(RDI)(%rax), %rdi
+	mov EC_GPR(RSI)(%rax), %rsi
+	mov EC_GPR(RDX)(%rax), %rdx
+	mov EC_GPR(10)(%rax), %r10
+	mov EC_GPR(8)(%rax), %r8
+	mov EC_GPR(9)(%rax), %r9
+	xor %ebx, %ebx
+	xor %ebp, %ebp
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d
+	.globl handler_window, handler_window_end
+handler_window:                                  /* CPL 0 with the user's RSP from here */
+	mov EC_ENTRY_RSP(%rax), %rsp
+	xor %eax, %eax
+	swapgs
+	sysretq
+handler_window_end:
 
 2:	call schedule_cpu
 	jmp resume

@@ -29,6 +29,8 @@
 #define EC_VMCB      152
 #define EC_THAWED    160
 #define EC_MODE      168
+#define EC_ENTRY_RIP 176
+#define EC_ENTRY_RSP 184
 /* struct cpu */
 #define CPU_CURRENT  0
 #define CPU_STACK    8

@@ -133,11 +133,6 @@ void hal_page_set(uint64_t phys, uint8_t byte)
 		page_bytes[phys >> 12] = byte;
 }
 
-void *hal_window(uint64_t phys)
-{
-	return (void *)(WINDOW_VA + phys);
-}
-
 void hal_window_map(uint64_t phys)
 {
 	window_pte[phys >> 12] = phys | PTE_P | PTE_W | PTE_NX;

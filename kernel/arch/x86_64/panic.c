@@ -39,8 +39,8 @@ _Noreturn void hal_panic(const char *what)
 	stop();
 }
 
-void hal_report_fault(uint32_t label, const uint64_t *words)
+void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t address, uint64_t rip)
 {
-	print("cairn: a thread of space %lu stopped: vector %lu error 0x%lx address 0x%lx rip 0x%lx rsp 0x%lx\n",
-	      (uint64_t)label, words[0] & 0xff, words[1], words[2], words[3], words[4]);
+	print("cairn: a thread of space %lu stopped: vector %lu error 0x%lx address 0x%lx rip 0x%lx\n",
+	      (uint64_t)label, vector, error, address, rip);
 }

@@ -35,6 +35,7 @@ uint64_t mcg_cap;
 static uint32_t banks;
 
 extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
+extern char handler_window[], handler_window_end[];
 extern char guest_left[], guest_left_end[], idle[], idle_end[];
 extern char hal_copy_end[], hal_copy_fixup[];
 
@@ -230,7 +231,8 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	if (within(rip, (const char *)hal_copy, hal_copy_end))
 		rip = (uint64_t)hal_copy_fixup;
 	to = (uint64_t *)(f->rsp & ~7ul);
-	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end))
+	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end) ||
+	    within(rip, handler_window, handler_window_end))
 		to = (uint64_t *)(p->mc_alternate + sizeof(p->mc_alternate));
 	if (f->rsp >= (uint64_t)p->ist_nmi && f->rsp < (uint64_t)p->ist_nmi + IST_SIZE) {
 		*--to = rip;

@@ -173,7 +173,7 @@ static void write_control(struct vmcb *b, const struct vcpu_state *s)
 }
 
 /* What every exit tells. SVM gives no instruction length except for I/O, and next RIP where CPUID says so. */
-static void read_always(struct ec *v, const struct vmcb *b, struct vcpu_state *s, uint32_t class)
+static void read_always(struct ec *v, struct vmcb *b, struct vcpu_state *s, uint32_t class)
 {
 	uint64_t next = class == EXIT_IO ? b->exit_info2 : b->next_rip;
 
@@ -183,8 +183,15 @@ static void read_always(struct ec *v, const struct vmcb *b, struct vcpu_state *s
 	s->inst_len = next - b->rip <= 15 ? (uint32_t)(next - b->rip) : 0;
 	s->exit_class = class;
 	s->exit_reason = b->exit_code;
+	if (b->event_inj & EVENT_VALID) {
+		/* Told to leave before it could enter: what was to be injected still is (svm_exit clears it). */
+		v->vectoring_info = (uint32_t)b->event_inj;
+		v->vectoring_error = (uint32_t)(b->event_inj >> 32);
+		b->event_inj = 0;
+	}
 	s->vectoring_info = v->vectoring_info;
 	s->vectoring_error = v->vectoring_error;
+	v->vectoring_info = 0; /* told once */
 	s->cr2 = b->cr2;
 	s->rflags = b->rflags;
 	s->interruptibility = b->interrupt_shadow & 1 ? VCPU_BLOCK_STI : 0;
@@ -217,7 +224,7 @@ static void read_qualification(const struct vmcb *b, struct vcpu_state *s, uint3
 
 int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
 {
-	const struct vmcb *b = vmcb_of(v);
+	struct vmcb *b = vmcb_of(v);
 	struct vcpu_state *s = v->state;
 
 	if (!s)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The part of the hal contract that is on every path: this CPU, the kernel window, the switch of contexts. */
+#ifndef ARCH_HAL_INLINE_H
+#define ARCH_HAL_INLINE_H
+
+#include <core/ec.h>
+#include "x86.h"
+
+extern uint64_t guest_flush_generation;
+
+/* Rare halves, in cpu.c and svm/svm.c. */
+void fpu_take(struct cpu *cpu, struct ec *next);
+void fpu_trap_next(struct cpu *cpu);
+void svm_flush(struct ec *v);
+
+static inline struct cpu *hal_cpu(void)
+{
+	struct cpu *cpu;
+
+	__asm__("mov %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct cpu, self)));
+	return cpu;
+}
+
+static inline void *hal_window(uint64_t phys)
+{
+	return (void *)(WINDOW_VA + phys);
+}
+
+/* FPU state is switched at once, but for a VMM's handler: its guest's stays live until the handler uses the FPU. */
+static inline void switch_fpu(struct cpu *cpu, struct ec *next)
+{
+	struct ec *owner = cpu->fpu_owner;
+
+	if (owner == next && !next->fpu_fresh)
+		return;
+	if (owner && owner == next->caller && owner->kind == EC_VCPU && next->cr3 == owner->cr3) {
+		if (!cpu->ts)
+			fpu_trap_next(cpu);
+		return;
+	}
+	fpu_take(cpu, next);
+}
+
+static inline void hal_switch(struct cpu *cpu, struct ec *next)
+{
+	cpu->current = next;
+	if (cpu->cr3 != next->cr3) {
+		cpu->cr3 = next->cr3;
+		write_cr3(next->cr3);
+	}
+	switch_fpu(cpu, next);
+	if (next->kind == EC_THREAD) {
+		wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
+	} else if (next != cpu->last_guest || next->flush_seen != guest_flush_generation) {
+		cpu->last_guest = next;
+		next->flush_seen = guest_flush_generation;
+		svm_flush(next);
+	}
+}
+
+#endif

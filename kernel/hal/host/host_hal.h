@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine that the kernel's unit tests run on: physical RAM is a host mapping, every effect can be looked at. */
+#ifndef HOST_HAL_H
+#define HOST_HAL_H
+
+#include <core/caps.h>
+#include <hal/hal.h>
+
+#define HOST_RAM_BASE 0x1000000ul
+#define HOST_RAM_SIZE 0x4000000ul
+#define HOST_RAM_END  (HOST_RAM_BASE + HOST_RAM_SIZE)
+#define HOST_PAGES    (HOST_RAM_SIZE / PAGE_SIZE_4K)
+#define HOST_LINES    24u
+#define HOST_EVENTS   64u
+#define HOST_RECORDS  40u
+
+/* A word of a paging structure: address, one of these, and RIGHT_* << HOST_PT_RIGHTS. */
+#define HOST_PT_TABLE  1ul
+#define HOST_PT_PAGE   2ul
+#define HOST_PT_POISON 4ul
+#define HOST_PT_KERNEL 8ul /* upper half of a host root */
+#define HOST_PT_RIGHTS 4
+#define HOST_PT_ADDRESS 0xfffffffff000ul
+
+enum host_op { HOST_TABLE = 1, HOST_PAGE, HOST_POISON, HOST_CLEAR, HOST_FLUSH };
+
+/* One change of a paging structure, or a flush (index: kind). */
+struct host_event {
+	enum host_op op;
+	uint64_t pt;
+	uint32_t index;
+};
+
+struct host {
+	struct cpu cpu;
+	uint64_t now;          /* the virtual TSC */
+	uint64_t timer;        /* what hal_timer was given last */
+	uint64_t flushes[2];   /* by kind */
+	uint64_t switches;
+	struct host_event event[HOST_EVENTS]; /* the first ones since `events` was set to 0 */
+	uint32_t events;
+	struct {
+		struct ec *thread;
+		uint64_t badge;
+		int unmasked;
+	} line[HOST_LINES];
+	uint64_t port, port_width, port_value; /* the last access; port_value is what reads return */
+	uint64_t debug;
+	struct mca_record poll[HOST_RECORDS]; /* what the banks hold for the poll */
+	uint32_t polls;
+	uint32_t vcpu_class, vcpu_groups; /* the last hal_vcpu_read or _write */
+	uint64_t vcpu_root;
+	uint32_t faults;       /* hal_report_fault */
+	uint64_t fault[MESSAGE_WORDS];
+};
+extern struct host host;
+
+/* An empty machine: RAM holds a pattern that is not zero, nothing is in the window, slots[] is not backed. */
+void host_reset(void);
+/* The tests' own view of physical memory; the kernel's is hal_window(). */
+void *host_ram(uint64_t phys);
+/* Is the page in the kernel window? */
+int host_in_window(uint64_t phys);
+/* The word that maps `address` below `root` (0: none) and the address of the table it is in. */
+uint64_t host_walk(uint64_t root, uint64_t address, uint64_t *table);
+
+#endif
