@@ -23,6 +23,9 @@ void suite_threads(void);
 void suite_faults(void);
 void suite_registers(void);
 void suite_vcpu(void);
+void suite_lifetimes(void);
+void suite_machinecheck(void);
+void suite_random(void);
 void suite_libc(void);
 
 /* Runs one test in the arena and takes back all it made. */

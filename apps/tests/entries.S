@@ -152,6 +152,43 @@ faulting_upcall:
 faulting_upcall_at:
 	ud2
 
+	/*
+	 * Code for another space: one page, no data. Reports to a Portal at selector 3: the status of a call to selector
+	 * 200, which its CapTable does not have, and that of identify. Then it waits for ever.
+	 */
+	.balign	4096
+	.globl	elsewhere, elsewhere_end
+elsewhere:
+	movl	$200, %edi
+	xorl	%r9d, %r9d
+	movl	$CALL(CALL), %eax
+	syscall
+	movq	%rax, %rbx
+	movl	$CALL(IDENTIFY), %eax
+	syscall
+	movq	%rbx, %rsi
+	movq	%rax, %rdx
+	movl	$3, %edi
+	movl	$2, %r9d
+	movl	$CALL(CALL), %eax
+	syscall
+1:	xorl	%edi, %edi
+	movl	$CALL(WAIT), %eax
+	syscall
+	jmp	1b
+	/* A handler for another space: waits, then answers. */
+	.globl	elsewhere_handler
+elsewhere_handler:
+	xorl	%edi, %edi
+	movl	$CALL(WAIT), %eax
+	syscall
+	xorl	%edi, %edi
+	xorl	%r9d, %r9d
+	movl	$CALL(REPLY), %eax
+	syscall
+	ud2
+elsewhere_end:
+
 	.bss
 	.balign	64
 	.globl	seen_gpr, seen_fpu, bounced, upcalls, upcall_rsp, upcall_buffer, upcall_resume

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The on-target tests: every hypercall is tried from user level, and the result ends the system. */
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <cairn/hypercalls.h>
@@ -84,16 +83,12 @@ static const struct suite {
 	{"memory", suite_memory},	{"portals", suite_portals},
 	{"threads", suite_threads},	{"faults", suite_faults},
 	{"registers", suite_registers}, {"vcpu", suite_vcpu},
-	{"libc", suite_libc},
+	{"lifetimes", suite_lifetimes}, {"machinecheck", suite_machinecheck},
+	{"random", suite_random},	{"libc", suite_libc},
 };
 
 int main(int argc, char **argv)
 {
-	/* A second server of the same program shows that a failed assertion says where, and ends
-	 * that server only. */
-	if (argc > 1 && strcmp(argv[1], "assert") == 0)
-		assert(argc == 0);
-
 	forge_init();
 	arena = forge_untyped(ARENA_BITS);
 	for (unsigned i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Stock musl in a server: allocation, text, numbers, errors. */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <cairn/hooks.h>
+#include <cairn/runtime.h>
 #include "check.h"
 
 static int by_value(const void *a, const void *b)
@@ -92,9 +96,53 @@ static void errors(void)
 		   "it stood still or usleep ended early");
 }
 
+/* The end that a failed assertion leads to, caught once: the stack of the call that ends the
+ * program is left behind. */
+static jmp_buf caught;
+static volatile int catching, end_status;
+
+static void catch_end(int status)
+{
+	end_status = status;
+	if (catching)
+		longjmp(caught, 1);
+	for (;;)
+		cairn_request(ROOT_EXIT, (uint64_t)(unsigned)status, 0);
+}
+
+const struct cairn_hooks cairn_hooks = {.end = catch_end};
+
+/* Whether one of the last lines of the own log starts with `text`. */
+static bool logged(const char *text)
+{
+	const struct log_ring *ring = cairn_channel(0);
+
+	for (uint64_t back = 1; back <= 4; back++) {
+		const struct log_record *record = &ring->record[(ring->head - back) % LOG_RECORDS];
+
+		if (ring->head >= back && strncmp(record->text, text, strlen(text)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void assertions(void)
+{
+	const volatile int two = 2;
+
+	catching = 1;
+	if (setjmp(caught) == 0)
+		assert(two == 3);
+	catching = 0;
+	check_value("a-failed-assertion-ends-the-program", (uint64_t)end_status, 128 + 6);
+	check_true("and-says-what-and-where", logged("Assertion failed: two == 3 ("),
+		   "the log does not show it");
+}
+
 void suite_libc(void)
 {
 	allocation();
 	text();
 	errors();
+	assertions();
 }

@@ -231,8 +231,77 @@ static void a_guest_runs(void)
 	check_value("a-suspended-vcpu-stays-out", exits.count, 6);
 }
 
+/* A guest that halts in `part`'s memory; *vcpu and its state page are made elsewhere. */
+static struct vcpu_config start_halted(uint64_t part, uint64_t *vcpu)
+{
+	uint64_t before = forge_use(part), root = make_guest();
+	struct vcpu_config *config, copy;
+	struct worker handler;
+
+	forge_use(before);
+	*vcpu = new_vcpu();
+	handler_make(&handler, on_exit_class);
+	exits.count = 0;
+	config = make_config(root, make_exit_table(handler.thread));
+	state = forge_window_copy(config->state, RIGHT_READ | RIGHT_WRITE);
+	copy = *config;
+	forge_must(cairn_vcpu_configure(*vcpu), "configuring a VCpu");
+	forge_must(cairn_resume(*vcpu), "resuming a VCpu");
+	(void)main_wait();
+	return copy;
+}
+
+static void guest_space_goes(void)
+{
+	uint64_t part = forge_untyped(17), vcpu;
+
+	(void)start_halted(part, &vcpu);
+	check_value("a-guest-runs-up-to-its-halt", exits.count, 5);
+	forge_must(revoke_all(part), "revoking the guest's space");
+	check_status("a-vcpu-stops-when-its-guest-space-goes", cairn_recall(vcpu), CAIRN_ERR_STATE);
+	check_status("and-does-not-resume", cairn_resume(vcpu), CAIRN_ERR_STATE);
+}
+
+static void state_page_goes(void)
+{
+	uint64_t vcpu;
+	struct vcpu_config config = start_halted(forge_used(), &vcpu);
+
+	forge_must(revoke_all(config.state), "revoking the state page");
+	forge_must(delete_all(config.state), "deleting the state page");
+	check_status("a-vcpu-stops-when-its-state-page-goes", cairn_recall(vcpu), CAIRN_ERR_STATE);
+	check_status("and-stays-stopped", cairn_resume(vcpu), CAIRN_ERR_STATE);
+}
+
+static void exit_table_goes(void)
+{
+	uint64_t vcpu;
+	struct vcpu_config config = start_halted(forge_used(), &vcpu);
+
+	forge_must(cairn_delete(SEL_CAPTABLE, config.exit_base + EXIT_RECALL), "deleting a Portal");
+	forge_must(cairn_recall(vcpu), "recalling");
+	pause_us(2000);
+	check_status("a-vcpu-without-a-portal-for-its-exit-stops", cairn_resume(vcpu),
+		     CAIRN_ERR_STATE);
+}
+
+static void vcpu_goes(void)
+{
+	uint64_t vcpu;
+
+	(void)start_halted(forge_used(), &vcpu);
+	forge_must(cairn_recall(vcpu), "recalling");
+	check_status("a-vcpu-can-be-deleted", delete_all(vcpu), CAIRN_OK);
+	check_status("and-is-gone", cairn_recall(vcpu), CAIRN_ERR_CAP);
+	pause_us(2000);
+}
+
 void suite_vcpu(void)
 {
 	in_arena(configuration);
 	in_arena(a_guest_runs);
+	in_arena(guest_space_goes);
+	in_arena(state_page_goes);
+	in_arena(exit_table_goes);
+	in_arena(vcpu_goes);
 }
