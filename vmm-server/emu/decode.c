@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The instruction decoder: prefixes, opcode, ModRM, SIB, displacement, immediates (SDM vol. 2 chapter 2). */
+/* The instruction decoder: prefixes, opcode, ModRM, SIB, displacement, immediates (SDM vol. 2
+ * chapter 2). */
 #include "emu.h"
 #include "emu_tables.h"
 
@@ -55,7 +56,8 @@ static void note_prefix(struct emu_insn *insn, uint8_t byte)
 	case 0x26:
 	case 0x2e:
 	case 0x36:
-	case 0x3e: /* ES CS SS DS, in the order of enum vcpu_seg; void in 64-bit mode (SDM vol. 2, 2.1.1) */
+	case 0x3e: /* ES CS SS DS, in the order of enum vcpu_seg; void in 64-bit mode (SDM vol.
+		      2, 2.1.1) */
 		if (!is_64(insn))
 			insn->segment = (byte >> 3) & 3;
 		break;
@@ -140,9 +142,9 @@ static unsigned operand_size(const struct emu_insn *insn, uint32_t flags)
 
 static enum emu_decode_result memory_16(struct cursor *c, struct emu_insn *insn)
 {
-	static const uint8_t base[8] = { GPR_RBX, GPR_RBX, GPR_RBP, GPR_RBP,
-					 GPR_RSI, GPR_RDI, GPR_RBP, GPR_RBX };
-	static const uint8_t index[4] = { GPR_RSI, GPR_RDI, GPR_RSI, GPR_RDI };
+	static const uint8_t base[8] = {GPR_RBX, GPR_RBX, GPR_RBP, GPR_RBP,
+					GPR_RSI, GPR_RDI, GPR_RBP, GPR_RBX};
+	static const uint8_t index[4] = {GPR_RSI, GPR_RDI, GPR_RSI, GPR_RDI};
 	unsigned mod = insn->modrm >> 6, rm = insn->modrm & 7;
 	unsigned size = mod; /* of the displacement */
 
@@ -160,7 +162,7 @@ static enum emu_decode_result memory_16(struct cursor *c, struct emu_insn *insn)
 
 static enum emu_decode_result memory_32(struct cursor *c, struct emu_insn *insn)
 {
-	static const uint8_t size_of_mod[3] = { 0, 1, 4 };
+	static const uint8_t size_of_mod[3] = {0, 1, 4};
 	unsigned mod = insn->modrm >> 6, base = insn->modrm & 7;
 	unsigned size = size_of_mod[mod];
 	uint8_t sib = 0;
@@ -256,8 +258,9 @@ static bool vector_immediate(const struct emu_insn *insn)
 		return insn->map == 8;
 	if (insn->map == 3)
 		return true;
-	return insn->map == 1 && ((insn->opcode >= 0x70 && insn->opcode <= 0x73) ||
-				  insn->opcode == 0xc2 || (insn->opcode >= 0xc4 && insn->opcode <= 0xc6));
+	return insn->map == 1 &&
+	       ((insn->opcode >= 0x70 && insn->opcode <= 0x73) || insn->opcode == 0xc2 ||
+		(insn->opcode >= 0xc4 && insn->opcode <= 0xc6));
 }
 
 /* From the opcode on. */
@@ -337,12 +340,15 @@ static enum emu_decode_result take_xop(struct cursor *c, struct emu_insn *insn)
 	return take_vector(c, insn);
 }
 
-/* Is the opcode just read (62, 8F, C4, C5) the first byte of such a prefix? Decided by the next byte. */
+/* Is the opcode just read (62, 8F, C4, C5) the first byte of such a prefix? Decided by the next
+ * byte. */
 static bool is_vector_prefix(const struct emu_insn *insn, uint8_t following)
 {
-	if (insn->opcode == 0x8f) /* XOP: map 8 and above, where ModRM.reg of POP is 0 (APM vol. 3, 1.2.5) */
+	if (insn->opcode ==
+	    0x8f) /* XOP: map 8 and above, where ModRM.reg of POP is 0 (APM vol. 3, 1.2.5) */
 		return (following & 0x1f) >= 8;
-	return is_64(insn) || following >= 0xc0; /* else BOUND, LES, LDS, which have no register form */
+	return is_64(insn) ||
+	       following >= 0xc0; /* else BOUND, LES, LDS, which have no register form */
 }
 
 static bool may_be_vector_prefix(uint8_t opcode)
@@ -363,8 +369,8 @@ static enum emu_decode_result take_vector_prefix(struct cursor *c, struct emu_in
 
 /* ---- Legacy opcodes ---- */
 
-static const struct emu_opcode opcode_38 = { .flags = OPC_VALID | OPC_MODRM };
-static const struct emu_opcode opcode_3a = { .flags = OPC_VALID | OPC_MODRM | OPC_IMM(IMM_B) };
+static const struct emu_opcode opcode_38 = {.flags = OPC_VALID | OPC_MODRM};
+static const struct emu_opcode opcode_3a = {.flags = OPC_VALID | OPC_MODRM | OPC_IMM(IMM_B)};
 static const struct emu_opcode undefined;
 
 /* The table entry; the bytes after 0F are read here. NULL: out of bytes. */
@@ -393,7 +399,8 @@ static enum emu_decode_result check_crdr(struct emu_insn *insn)
 {
 	bool debug = insn->opcode & 1;
 
-	if ((insn->prefixes & EMU_LOCK) && !debug) { /* APM vol. 3, MOV CRn: CR8 outside 64-bit mode */
+	if ((insn->prefixes & EMU_LOCK) &&
+	    !debug) { /* APM vol. 3, MOV CRn: CR8 outside 64-bit mode */
 		if (!(insn->mode & EMU_MODE_AMD) || insn->reg != 0)
 			return EMU_DECODE_INVALID;
 		insn->reg = 8;
@@ -411,7 +418,8 @@ static void name_0f01(struct emu_insn *insn)
 	insn->form = FORM_NONE;
 	if (insn->op == EMU_INVLPG)
 		insn->op = EMU_OTHER;
-	if ((insn->prefixes & (EMU_66 | EMU_REPE | EMU_REPNE)) && insn->modrm < 0xd8) /* not SVM, SMSW … */
+	if ((insn->prefixes & (EMU_66 | EMU_REPE | EMU_REPNE)) &&
+	    insn->modrm < 0xd8) /* not SVM, SMSW … */
 		return;
 	switch (insn->modrm) {
 	case 0xc1:
@@ -498,8 +506,8 @@ static void name_operation(struct emu_insn *insn, const struct emu_opcode *entry
 	insn->op = entry->op;
 	insn->form = entry->form;
 	insn->operand_size = (uint8_t)operand_size(insn, flags);
-	insn->source_size = entry->source_size < insn->operand_size ? entry->source_size :
-								      insn->operand_size;
+	insn->source_size =
+		entry->source_size < insn->operand_size ? entry->source_size : insn->operand_size;
 	if (((flags & OPC_PLAIN) && (insn->prefixes & (EMU_66 | EMU_REPE | EMU_REPNE))) ||
 	    ((flags & OPC_NOREP) && (insn->prefixes & (EMU_REPE | EMU_REPNE))))
 		insn->op = EMU_OTHER;
@@ -565,10 +573,10 @@ static inline bool stands_alone(const struct emu_opcode *entry)
 	return entry->flags == OPC_VALID && entry->form == FORM_NONE;
 }
 
-__attribute__((noinline)) static enum emu_decode_result
-decode_any(const uint8_t *bytes, unsigned n, struct emu_insn *out)
+__attribute__((noinline)) static enum emu_decode_result decode_any(const uint8_t *bytes, unsigned n,
+								   struct emu_insn *out)
 {
-	struct cursor c = { .bytes = bytes, .end = n < EMU_MAX_LENGTH ? n : EMU_MAX_LENGTH };
+	struct cursor c = {.bytes = bytes, .end = n < EMU_MAX_LENGTH ? n : EMU_MAX_LENGTH};
 	const struct emu_opcode *entry;
 
 	if (!take_prefixes(&c, out))
@@ -592,15 +600,19 @@ decode_any(const uint8_t *bytes, unsigned n, struct emu_insn *out)
 }
 
 /*
- * CPUID, HLT, RDMSR … without prefixes are found here, in some 30 instructions. CPUID is the most frequent exit where the CPU does not tell the length.
+ * CPUID, HLT, RDMSR … without prefixes are found here, in some 30 instructions: CPUID is the most
+ * frequent exit where the CPU does not tell the length.
  */
-enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct emu_insn *out)
+enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode,
+				  struct emu_insn *out)
 {
 	const struct emu_opcode *entry;
 	unsigned length = 1;
 
-	*out = (struct emu_insn){ .mode = (uint8_t)mode, .segment = EMU_NO_REG, .base = EMU_NO_REG,
-				  .index = EMU_NO_REG };
+	*out = (struct emu_insn){.mode = (uint8_t)mode,
+				 .segment = EMU_NO_REG,
+				 .base = EMU_NO_REG,
+				 .index = EMU_NO_REG};
 	if (n < 2)
 		return decode_any(bytes, n, out);
 	entry = &emu_one_byte[bytes[0]];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * x86 instruction decoder, executor and guest page-table walk for the vmm-server. Pure C: no globals that change,
- * no I/O, no allocation, no recursion; whatever lies outside goes through callbacks.
+ * x86 instruction decoder, executor and guest page-table walk for the vmm-server. Pure C: no
+ * globals that change, no I/O, no allocation, no recursion; whatever lies outside goes through
+ * callbacks.
  *
- * Manuals: "SDM" is Intel's Software Developer's Manual, "APM" AMD's Architecture Programmer's Manual.
+ * Manuals: "SDM" is Intel's Software Developer's Manual, "APM" AMD's Architecture Programmer's
+ * Manual.
  */
 #ifndef VMM_EMU_H
 #define VMM_EMU_H
@@ -16,14 +18,15 @@
 
 #define EMU_MAX_LENGTH 15u /* SDM 2.3.11: a longer instruction is #GP */
 
-/* The mode argument of emu_decode: size of code, and the vendor where the two decode differently. */
+/* The mode argument of emu_decode: size of code, and the vendor where the two differ. */
 #define EMU_MODE_16   0u
 #define EMU_MODE_32   1u
 #define EMU_MODE_64   2u
 #define EMU_MODE_SIZE 3u
 /*
- * AMD: in 64-bit mode a 66 prefix makes a near branch 16 bits wide (Intel ignores it) and leaves the source of MOVSXD
- * 32 bits wide; LOCK MOV CR0 is MOV CR8; CALL pushes before it looks at its target.
+ * AMD: in 64-bit mode a 66 prefix makes a near branch 16 bits wide (Intel ignores it) and leaves
+ * the source of MOVSXD 32 bits wide; LOCK MOV CR0 is MOV CR8; CALL pushes before it looks at its
+ * target.
  */
 #define EMU_MODE_AMD 4u
 
@@ -35,9 +38,10 @@ enum emu_decode_result {
 };
 
 /*
- * What the instruction does. From EMU_ADD to the last before EMU_CPUID emu_execute performs it; from EMU_CPUID on
- * it is only named; EMU_OTHER has only its length.
+ * What the instruction does. From EMU_ADD to the last before EMU_CPUID emu_execute performs it;
+ * from EMU_CPUID on it is only named; EMU_OTHER has only its length.
  */
+/* clang-format off */
 enum emu_op {
 	EMU_OTHER,
 	/* in the order of opcode bits 5:3 and of group 1 */
@@ -64,12 +68,13 @@ enum emu_op {
 	EMU_MOV_VECTOR, /* MOVUPS/MOVAPS/MOVDQA/MOVDQU/MOVQ/MOVD …: emu_execute refuses it */
 	EMU_OP_COUNT,
 };
+/* clang-format on */
 
 #define EMU_LOCK  0x01u /* prefixes */
 #define EMU_REPE  0x02u /* F3; of F2 and F3 the last counts */
 #define EMU_REPNE 0x04u /* F2 */
-#define EMU_66    0x08u
-#define EMU_67    0x10u
+#define EMU_66	  0x08u
+#define EMU_67	  0x10u
 
 enum emu_encoding { EMU_LEGACY, EMU_VEX, EMU_EVEX, EMU_XOP };
 
@@ -78,33 +83,36 @@ enum emu_encoding { EMU_LEGACY, EMU_VEX, EMU_EVEX, EMU_XOP };
 
 struct emu_insn {
 	uint8_t length;
-	uint8_t op;       /* enum emu_op */
-	uint8_t form;     /* which operands: see emu_internal.h */
-	uint8_t mode;     /* as given to emu_decode */
+	uint8_t op;	  /* enum emu_op */
+	uint8_t form;	  /* which operands: enum emu_form of emu_tables.h */
+	uint8_t mode;	  /* as given to emu_decode */
 	uint8_t encoding; /* enum emu_encoding */
-	uint8_t map;      /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A; otherwise the field of the VEX/EVEX/XOP prefix */
-	uint8_t opcode;   /* last byte of the opcode */
+	uint8_t map;	  /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A; of VEX, EVEX, XOP: the field */
+	uint8_t opcode;	  /* last byte of the opcode */
 	uint8_t prefixes; /* EMU_LOCK … */
-	uint8_t rex;      /* the whole prefix; 0: none (or VEX) */
+	uint8_t rex;	  /* the whole prefix; 0: none (or VEX) */
 	uint8_t segment;  /* override that counts: SEG_*, or EMU_NO_REG */
-	uint8_t operand_size; /* bytes: 1, 2, 4, 8; 0 where nothing depends on it */
-	uint8_t source_size;  /* bytes of the ModRM operand of MOVZX, MOVSX */
-	uint8_t address_size; /* bytes: 2, 4, 8; 0 likewise */
-	uint8_t modrm;    /* 0 if there is none */
-	uint8_t memory;   /* 1: there is a ModRM (or moffs) memory operand */
-	uint8_t reg, rm;  /* of ModRM, with REX bits; of MOV CR/DR: reg is the CR or DR number, rm the general register */
+	/* In bytes. 0 where nothing depends on it. */
+	uint8_t operand_size; /* 1, 2, 4, 8 */
+	uint8_t source_size;  /* of the ModRM operand of MOVZX, MOVSX */
+	uint8_t address_size; /* 2, 4, 8 */
+	uint8_t modrm;	      /* 0 if there is none */
+	uint8_t memory;	      /* 1: there is a ModRM (or moffs) memory operand */
+	/* Of ModRM, with REX bits. MOV CR/DR: reg is the CR or DR, rm the general register. */
+	uint8_t reg, rm;
 	uint8_t base, index, scale; /* of the memory operand; scale is a shift count */
-	uint16_t imm2;    /* second immediate: selector of a far pointer, level of ENTER */
+	uint16_t imm2;		    /* selector of a far pointer, level of ENTER */
 	int64_t disp;
-	uint64_t imm;     /* sign-extended */
+	uint64_t imm; /* sign-extended */
 };
 
 /*
- * Decodes the instruction at bytes[0..n). Never reads more than min(n, 15) bytes. Everything but EMU_DECODE_OK
- * leaves *out undefined. Instructions of a SIMD map may pass although their prefixes or operands are #UD: the
- * length is then that of their neighbours.
+ * Decodes the instruction at bytes[0..n). Never reads more than min(n, 15) bytes. Everything but
+ * EMU_DECODE_OK leaves *out undefined. Instructions of a SIMD map may pass although their prefixes
+ * or operands are #UD: the length is then that of their neighbours.
  */
-enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode, struct emu_insn *out);
+enum emu_decode_result emu_decode(const uint8_t *bytes, unsigned n, unsigned mode,
+				  struct emu_insn *out);
 
 /* Size of code for the state of a vCPU: EMU_MODE_16, _32 or _64 (needs seg[SEG_CS], cr0, efer). */
 static inline unsigned emu_mode(const struct vcpu_state *state)
@@ -120,25 +128,30 @@ static inline unsigned emu_mode(const struct vcpu_state *state)
 
 enum emu_result {
 	EMU_DONE,
-	EMU_AGAIN,       /* not finished, the state is consistent, RIP unmoved: enter the guest, or call again */
-	EMU_FAULT,       /* ctx->fault says which; nothing has changed but finished elements of a REP string */
-	EMU_UNSUPPORTED, /* not an instruction emu_execute performs; nothing has changed */
-	EMU_ABORTED,     /* a callback gave up, for a reason that only its owner knows; as EMU_FAULT otherwise */
+	/* Not finished, the state is consistent, RIP unmoved: enter the guest, or call again. */
+	EMU_AGAIN,
+	/* ctx->fault says which; nothing has changed but finished elements of a REP string. */
+	EMU_FAULT,
+	/* Not an instruction emu_execute performs; nothing has changed. */
+	EMU_UNSUPPORTED,
+	/* A callback gave up, for a reason that only its owner knows; otherwise as EMU_FAULT. */
+	EMU_ABORTED,
 };
 
 #define EMU_FAULT_NO_ERROR 0xffffffffu
 struct emu_fault {
 	uint32_t vector;
 	uint32_t error; /* EMU_FAULT_NO_ERROR: this vector has none */
-	uint64_t cr2;   /* #PF */
+	uint64_t cr2;	/* #PF */
 };
 
 struct emu_ctx;
 
 /*
- * Memory is addressed linearly; the callee translates, decides between RAM and device, and splits what crosses a
- * page; it checks all of an access before it changes anything. size is 1, 2, 4, 8 or 16 (CMPXCHG16B). Each returns EMU_DONE,
- * EMU_FAULT (having filled ctx->fault), EMU_ABORTED, or EMU_AGAIN (nothing done: the guest shall repeat the instruction).
+ * Memory is addressed linearly; the callee translates, decides between RAM and device, and splits
+ * what crosses a page; it checks all of an access before it changes anything. size is 1, 2, 4, 8 or
+ * 16 (CMPXCHG16B). Each returns EMU_DONE, EMU_FAULT (having filled ctx->fault), EMU_ABORTED, or
+ * EMU_AGAIN (nothing done: the guest shall repeat the instruction).
  */
 struct emu_ops {
 	/* to_write: a write to the same place follows, so that a page fault is one of a write */
@@ -146,10 +159,12 @@ struct emu_ops {
 				bool to_write);
 	enum emu_result (*write)(struct emu_ctx *ctx, uint64_t linear, const void *data,
 				 unsigned size);
-	/* LOCK: writes `data` if memory still holds `old` (atomically), else EMU_AGAIN. NULL: write is used. */
+	/* LOCK: atomically writes `data` if memory still holds `old`, else EMU_AGAIN. NULL: write
+	 * is used instead. */
 	enum emu_result (*replace)(struct emu_ctx *ctx, uint64_t linear, const void *old,
 				   const void *data, unsigned size);
-	/* Would a write fault? INS must know before it reads the port, AMD's CALL before its target. NULL: it would not. */
+	/* Would a write fault? INS must know before it reads the port, AMD's CALL before it looks
+	 * at its target. NULL: it would not. */
 	enum emu_result (*probe_write)(struct emu_ctx *ctx, uint64_t linear, unsigned size);
 	/* size is 1, 2 or 4. NULL: port I/O is EMU_UNSUPPORTED. */
 	enum emu_result (*port_read)(struct emu_ctx *ctx, uint16_t port, unsigned size,
@@ -161,31 +176,34 @@ struct emu_ops {
 #define EMU_REP_LIMIT 4096u /* elements per call if ctx->rep_limit is 0 */
 
 /*
- * The executor trusts the CPU to have checked privilege before the exit (APM 15.7: exceptions come before
- * intercepts) for the instruction that exited. Another vCPU may have changed the bytes since: so no privileged
- * instruction is performed here, and port I/O only on the port the exit was for.
+ * The executor trusts the CPU to have checked privilege before the exit (APM 15.7: exceptions come
+ * before intercepts) for the instruction that exited. Another vCPU may have changed the bytes
+ * since: so no privileged instruction is performed here, and port I/O only on the port the exit was
+ * for.
  */
 struct emu_ctx {
 	struct vcpu_state *state; /* reads cr0, efer, seg; changes gpr, rip, rflags */
 	const struct emu_ops *ops;
-	void *vm;                 /* for the callbacks */
-	int32_t io_port;          /* the port of this exit; any other: EMU_AGAIN; -1: port I/O is EMU_UNSUPPORTED */
-	uint32_t rep_limit;       /* most elements of a REP string per call; 0: EMU_REP_LIMIT */
-	struct emu_fault fault;   /* answer of EMU_FAULT */
+	void *vm; /* for the callbacks */
+	/* The port of this exit; any other: EMU_AGAIN. -1: port I/O is EMU_UNSUPPORTED. */
+	int32_t io_port;
+	uint32_t rep_limit;	/* most elements of a REP string per call; 0: EMU_REP_LIMIT */
+	struct emu_fault fault; /* answer of EMU_FAULT */
 };
 
 /*
- * Performs one instruction (or part of a REP string) at state->rip. RF, interruptibility and a pending single step
- * are the caller's (R-RES-6), and so is #AC, which is never raised.
+ * Performs one instruction (or part of a REP string) at state->rip. RF, interruptibility and a
+ * pending single step are the caller's (R-RES-6), and so is #AC, which is never raised.
  */
 enum emu_result emu_execute(struct emu_ctx *ctx, const struct emu_insn *insn);
 
 /*
- * Linear address of the instruction's ModRM/moffs memory operand, or of the string operand [rSI] (string_source)
- * or ES:[rDI], with segment and canonical checks for an access of `size` bytes. EMU_DONE or EMU_FAULT.
+ * Linear address of the instruction's ModRM/moffs memory operand, or of the string operand [rSI]
+ * (string_source) or ES:[rDI], with segment and canonical checks for an access of `size` bytes.
+ * EMU_DONE or EMU_FAULT.
  */
-enum emu_result emu_address(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, bool write,
-			    uint64_t *linear);
+enum emu_result emu_address(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			    bool write, uint64_t *linear);
 enum emu_result emu_string_address(struct emu_ctx *ctx, const struct emu_insn *insn, bool source,
 				   uint64_t *linear);
 
@@ -194,20 +212,22 @@ uint64_t emu_fetch_address(const struct vcpu_state *state);
 
 /* ---- Guest page-table walk ---- */
 
-#define EMU_WALK_WRITE 0x2u  /* access: as in the #PF error code (SDM 4.7) */
-#define EMU_WALK_USER  0x4u
-#define EMU_WALK_FETCH 0x10u
-#define EMU_WALK_IMPLICIT 0x100u /* supervisor access that SMAP's AC does not excuse (descriptor tables, TSS) */
-#define EMU_WALK_PROBE 0x200u    /* leave accessed and dirty bits alone */
+/* The access: bits of the #PF error code (SDM vol. 3, 4.7), and: */
+#define EMU_WALK_WRITE	  0x2u
+#define EMU_WALK_USER	  0x4u
+#define EMU_WALK_FETCH	  0x10u
+#define EMU_WALK_IMPLICIT 0x100u /* by the CPU itself (descriptor tables): AC does not excuse it   \
+				  */
+#define EMU_WALK_PROBE 0x200u	 /* leave accessed and dirty bits alone */
 
 /* What the walk depends on. */
 struct emu_paging {
 	uint64_t cr0, cr3, cr4, efer, rflags;
 	unsigned physical_bits; /* MAXPHYADDR the guest sees: 32..52 */
-	bool pages_1g;          /* CPUID 8000_0001 EDX[26] as the guest sees it */
+	bool pages_1g;		/* CPUID 8000_0001 EDX[26] as the guest sees it */
 };
 
-/* Entries are 4 or 8 bytes, aligned. Each returns EMU_DONE, or EMU_ABORTED for a reason only its owner knows. */
+/* Entries are 4 or 8 bytes, aligned. Both may answer EMU_ABORTED for reasons of their own. */
 struct emu_walk_ops {
 	enum emu_result (*read)(void *vm, uint64_t physical, unsigned size, uint64_t *value);
 	/* Atomically replaces old by value; EMU_AGAIN when the entry no longer is `old` */
@@ -218,14 +238,15 @@ struct emu_walk_ops {
 struct emu_translation {
 	uint64_t physical;  /* guest-physical address */
 	uint64_t page_size; /* 4 KiB, 2 MiB, 4 MiB, 1 GiB; no paging: 4 KiB */
-	bool writable;      /* a write of the same privilege would succeed without a walk (dirty bit set) */
+	/* A write of the same privilege would succeed without a walk: the dirty bit is set. */
+	bool writable;
 	struct emu_fault fault;
 };
 
 /*
- * Translates one linear address (the caller splits what crosses a page). EMU_DONE, EMU_FAULT (#PF, in
- * out->fault), EMU_ABORTED, or EMU_AGAIN when the tables kept changing under it. Protection keys, CET shadow
- * stacks and LAM are not known: the VMM must not offer them.
+ * Translates one linear address (the caller splits what crosses a page). EMU_DONE, EMU_FAULT (#PF,
+ * in out->fault), EMU_ABORTED, or EMU_AGAIN when the tables kept changing under it. Protection
+ * keys, CET shadow stacks and LAM are not known: the VMM must not offer them.
  */
 enum emu_result emu_walk(const struct emu_paging *paging, const struct emu_walk_ops *ops, void *vm,
 			 uint64_t linear, unsigned access, struct emu_translation *out);

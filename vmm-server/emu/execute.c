@@ -3,10 +3,10 @@
 #include "emu_internal.h"
 
 static emu_executor *const executors[EMU_CPUID] = {
-	[EMU_ADD ... EMU_CMP] = emu_do_binary,
+	[EMU_ADD... EMU_CMP] = emu_do_binary,
 	[EMU_TEST] = emu_do_binary,
-	[EMU_ROL ... EMU_SAR] = emu_do_shift,
-	[EMU_NOT ... EMU_DEC] = emu_do_unary,
+	[EMU_ROL... EMU_SAR] = emu_do_shift,
+	[EMU_NOT... EMU_DEC] = emu_do_unary,
 	[EMU_MUL] = emu_do_multiply,
 	[EMU_IMUL] = emu_do_multiply,
 	[EMU_DIV] = emu_do_divide,
@@ -17,7 +17,7 @@ static emu_executor *const executors[EMU_CPUID] = {
 	[EMU_CMPXCHG] = emu_do_cmpxchg,
 	[EMU_CMPXCHG8B] = emu_do_cmpxchg8b,
 	[EMU_XADD] = emu_do_xadd,
-	[EMU_BT ... EMU_BTC] = emu_do_bit,
+	[EMU_BT... EMU_BTC] = emu_do_bit,
 	[EMU_BSF] = emu_do_scan,
 	[EMU_BSR] = emu_do_scan,
 	[EMU_MOV] = emu_do_mov,
@@ -33,7 +33,7 @@ static emu_executor *const executors[EMU_CPUID] = {
 	[EMU_JMP] = emu_do_jmp,
 	[EMU_RET] = emu_do_ret,
 	[EMU_LEAVE] = emu_do_leave,
-	[EMU_MOVS ... EMU_OUTS] = emu_do_string,
+	[EMU_MOVS... EMU_OUTS] = emu_do_string,
 	[EMU_IN] = emu_do_port,
 	[EMU_OUT] = emu_do_port,
 };

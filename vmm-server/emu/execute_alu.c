@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Arithmetic with its flags (SDM vol. 1, 3.4.3.1). Pure functions. Flags the manuals leave undefined are as AMD's CPUs set them where cheap. */
+/* Arithmetic with its flags (SDM vol. 1, 3.4.3.1): pure functions. */
 #include "emu_internal.h"
 
 static uint64_t result_flags(uint64_t result, unsigned size)
@@ -146,8 +146,8 @@ static uint64_t shift(unsigned op, uint64_t value, unsigned count, unsigned size
 				value |= emu_sign(size);
 		}
 	}
-	overflow = op == EMU_SHL || op == EMU_SAL ? carry != top_bit(value, size) :
-						    top_bits_differ(value, size);
+	overflow = op == EMU_SHL || op == EMU_SAL ? carry != top_bit(value, size)
+						  : top_bits_differ(value, size);
 	*flags = (*flags & ~FLAGS_ARITHMETIC) | result_flags(value, size) | (carry ? FLAG_CF : 0) |
 		 (overflow ? FLAG_OF : 0);
 	return value;
@@ -159,8 +159,8 @@ uint64_t emu_shift(unsigned op, uint64_t value, unsigned count, unsigned size, u
 	count &= size == 8 ? 63 : 31;
 	if (count == 0)
 		return value;
-	return op <= EMU_RCR ? rotate(op, value, count, size, flags) :
-			       shift(op, value, count, size, flags);
+	return op <= EMU_RCR ? rotate(op, value, count, size, flags)
+			     : shift(op, value, count, size, flags);
 }
 
 /* The condition of Jcc, SETcc, CMOVcc: the low four bits of the opcode (SDM vol. 1, appendix B). */

@@ -2,7 +2,8 @@
 /* Instructions that compute: ADD to CMP, TEST, INC, shifts, MUL, DIV, bit tests and scans. */
 #include "emu_internal.h"
 
-/* The two operands of a binary instruction, of the instruction's operand size; `dst` is where the result goes. */
+/* The two operands of a binary instruction, of the instruction's operand size; `dst` is where the
+ * result goes. */
 static enum emu_result two_operands(struct emu_ctx *ctx, const struct emu_insn *insn, bool write,
 				    struct emu_place *dst, uint64_t *a, uint64_t *b)
 {
@@ -113,8 +114,8 @@ enum emu_result emu_do_shift(struct emu_ctx *ctx, const struct emu_insn *insn)
 }
 
 /* One step of SHLD or SHRD: the bits of `from` come in from its far end. */
-static uint64_t double_shift(const struct emu_insn *insn, uint64_t value, uint64_t from, unsigned count,
-			     uint64_t *flags)
+static uint64_t double_shift(const struct emu_insn *insn, uint64_t value, uint64_t from,
+			     unsigned count, uint64_t *flags)
 {
 	unsigned size = insn->operand_size;
 	uint64_t sign = emu_sign(size), scratch = *flags;
@@ -162,7 +163,8 @@ enum emu_result emu_do_double_shift(struct emu_ctx *ctx, const struct emu_insn *
 }
 
 /* Low and high half of a product of two operands of `size` bytes. */
-static void product(bool is_signed, uint64_t a, uint64_t b, unsigned size, uint64_t *low, uint64_t *high)
+static void product(bool is_signed, uint64_t a, uint64_t b, unsigned size, uint64_t *low,
+		    uint64_t *high)
 {
 	unsigned __int128 all;
 
@@ -186,8 +188,8 @@ static void set_multiply_flags(struct emu_ctx *ctx, bool overflow)
 static void multiply_short(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t b)
 {
 	unsigned size = insn->operand_size;
-	uint64_t a = insn->form == FORM_GEI ? insn->imm & emu_mask(size) :
-					      ctx->state->gpr[insn->reg] & emu_mask(size);
+	uint64_t a = insn->form == FORM_GEI ? insn->imm & emu_mask(size)
+					    : ctx->state->gpr[insn->reg] & emu_mask(size);
 	uint64_t low, high;
 
 	product(true, a, b, size, &low, &high);
@@ -237,8 +239,8 @@ enum emu_result emu_do_multiply(struct emu_ctx *ctx, const struct emu_insn *insn
 }
 
 /* Quotient and remainder by magnitudes; false: the quotient does not fit (#DE). */
-static bool divide(bool is_signed, unsigned __int128 a, uint64_t b, unsigned size, uint64_t *quotient,
-		   uint64_t *remainder)
+static bool divide(bool is_signed, unsigned __int128 a, uint64_t b, unsigned size,
+		   uint64_t *quotient, uint64_t *remainder)
 {
 	bool negative_a = false, negative_b = false;
 	unsigned __int128 q, r, limit = emu_mask(size);
@@ -290,7 +292,8 @@ enum emu_result emu_do_divide(struct emu_ctx *ctx, const struct emu_insn *insn)
 	return EMU_DONE;
 }
 
-/* BT, BTS, BTR, BTC. A bit number in a register reaches beyond the operand in memory (SDM vol. 2, BT). */
+/* BT, BTS, BTR, BTC. A bit number in a register reaches beyond the operand in memory (SDM vol. 2,
+ * BT). */
 enum emu_result emu_do_bit(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	unsigned size = insn->operand_size, bits = 8 * size;
@@ -310,9 +313,9 @@ enum emu_result emu_do_bit(struct emu_ctx *ctx, const struct emu_insn *insn)
 	if (result != EMU_DONE)
 		return result;
 	bit = 1ull << ((uint64_t)number & (bits - 1));
-	changed = insn->op == EMU_BTS ? value | bit :
-		  insn->op == EMU_BTR ? value & ~bit :
-					value ^ bit;
+	changed = insn->op == EMU_BTS	? value | bit
+		  : insn->op == EMU_BTR ? value & ~bit
+					: value ^ bit;
 	if (write) {
 		result = emu_put(ctx, insn, &dst, size, value, changed);
 		if (result != EMU_DONE)
@@ -333,8 +336,8 @@ enum emu_result emu_do_scan(struct emu_ctx *ctx, const struct emu_insn *insn)
 	if (result != EMU_DONE)
 		return result;
 	if (value) {
-		found = (unsigned)(insn->op == EMU_BSF ? __builtin_ctzll(value) :
-							 63 - __builtin_clzll(value));
+		found = (unsigned)(insn->op == EMU_BSF ? __builtin_ctzll(value)
+						       : 63 - __builtin_clzll(value));
 		emu_put_reg(ctx, insn->reg, insn->operand_size, found);
 		ctx->state->rflags &= ~FLAG_ZF;
 	} else {

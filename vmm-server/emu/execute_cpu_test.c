@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The executor against the CPU this test runs on: random instructions are run natively, in 64-bit, 32-bit and 16-bit
- * code, on mapped memory with read-only and absent pages and with segments of all kinds; registers, flags, memory
- * and faults must be the same. EMU_CPU_CASES=n in the environment sets the number per kind of code, EMU_CPU_SEED the seed.
+ * The executor against the CPU this test runs on: random instructions are run natively, in 64-bit,
+ * 32-bit and 16-bit code, on mapped memory with read-only and absent pages and with segments of all
+ * kinds; registers, flags, memory and faults must be the same. EMU_CPU_CASES=n in the environment
+ * sets the number per kind of code, EMU_CPU_SEED the seed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,37 +23,37 @@
 #include "emu.h"
 #include "emu_tables.h"
 
-#define FLAG_CF 0x001ull
-#define FLAG_PF 0x004ull
-#define FLAG_AF 0x010ull
-#define FLAG_ZF 0x040ull
-#define FLAG_SF 0x080ull
-#define FLAG_DF 0x400ull
-#define FLAG_OF 0x800ull
+#define FLAG_CF		 0x001ull
+#define FLAG_PF		 0x004ull
+#define FLAG_AF		 0x010ull
+#define FLAG_ZF		 0x040ull
+#define FLAG_SF		 0x080ull
+#define FLAG_DF		 0x400ull
+#define FLAG_OF		 0x800ull
 #define FLAGS_ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 /* Below 4 GiB, so that 32-bit code reaches it. */
-#define CODE 0x10000000u
-#define CODE_SIZE 0x2000u
-#define INSN 0x100u      /* offsets in CODE */
-#define EXIT_STUB 0x800u
-#define LAND 0x900u      /* where CALL, JMP and RET go */
-#define LAND_STUB 0xa00u
-#define DATA 0x20000000u
-#define DATA_SIZE 0x4000u
+#define CODE	      0x10000000u
+#define CODE_SIZE     0x2000u
+#define INSN	      0x100u /* offsets in CODE */
+#define EXIT_STUB     0x800u
+#define LAND	      0x900u /* where CALL, JMP and RET go */
+#define LAND_STUB     0xa00u
+#define DATA	      0x20000000u
+#define DATA_SIZE     0x4000u
 #define DATA_WRITABLE 0x2000u /* then a read-only page, then an absent one */
-#define GS_BASE (DATA - 0x1000u)
+#define GS_BASE	      (DATA - 0x1000u)
 
 /* What the assembly below shares with C. */
 struct native {
-	uint64_t gpr[16]; /* 0 */
-	uint64_t rflags;  /* 128 */
-	uint64_t host_rsp; /* 136 */
-	uint32_t offset;  /* 144: far pointer to the instruction */
-	uint16_t cs;      /* 148 */
+	uint64_t gpr[16];	 /* 0 */
+	uint64_t rflags;	 /* 128 */
+	uint64_t host_rsp;	 /* 136 */
+	uint32_t offset;	 /* 144: far pointer to the instruction */
+	uint16_t cs;		 /* 148 */
 	uint16_t ss, ds, es, gs; /* 150 152 154 156 */
-	uint16_t set_gs;  /* 158 */
-	uint32_t exit;    /* 160: EXIT_* */
+	uint16_t set_gs;	 /* 158 */
+	uint32_t exit;		 /* 160: EXIT_* */
 };
 _Static_assert(offsetof(struct native, exit) == 160, "known to the assembly");
 enum { EXIT_NEXT = 1, EXIT_LAND = 2, EXIT_FAULT = 3 };
@@ -65,7 +66,8 @@ void native_return(void);
 
 __asm__(".text\n"
 	"native_enter:\n"
-	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	push %r15\n"
+	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	"
+	"push %r15\n"
 	"	mov %rsp, native+136(%rip)\n"
 	"	cmpw $0, native+158(%rip)\n"
 	"	je 1f\n"
@@ -109,7 +111,8 @@ __asm__(".text\n"
 	"	xor %eax, %eax\n"
 	"	mov %ax, %ds\n"
 	"	mov %ax, %es\n"
-	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	pop %rbx\n"
+	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	"
+	"pop %rbx\n"
 	"	ret\n");
 
 /* ---- Random numbers ---- */
@@ -141,35 +144,52 @@ static unsigned long from_environment(const char *name, unsigned long otherwise)
 /* ---- The kinds of code ---- */
 
 enum kind { CODE_64, CODE_32_FLAT, CODE_32, CODE_16, KINDS };
-static const char *const kind_names[] = { "64-bit", "flat 32-bit", "segmented 32-bit", "16-bit" };
+static const char *const kind_names[] = {"64-bit", "flat 32-bit", "segmented 32-bit", "16-bit"};
 
 #define LDT(n) ((uint16_t)((n) << 3 | 7))
-enum { LDT_CODE_16 = 1, LDT_DATA, LDT_DOWN, LDT_READ_ONLY, LDT_STACK_16, LDT_STACK_32, LDT_EXECUTE_ONLY, LDT_DOWN_16 };
+enum {
+	LDT_CODE_16 = 1,
+	LDT_DATA,
+	LDT_DOWN,
+	LDT_READ_ONLY,
+	LDT_STACK_16,
+	LDT_STACK_32,
+	LDT_EXECUTE_ONLY,
+	LDT_DOWN_16
+};
 
-static const struct vcpu_segment flat_data = { .sel = 0x2b, .attr = 0xcf3, .limit = 0xffffffff };
+static const struct vcpu_segment flat_data = {.sel = 0x2b, .attr = 0xcf3, .limit = 0xffffffff};
 
 /* An LDT segment and what the executor is told about it. */
 static const struct {
 	struct user_desc desc;
 	struct vcpu_segment segment;
 } ldt[] = {
-	{ { .entry_number = LDT_CODE_16, .base_addr = CODE, .limit = 0xffff, .contents = 2 },
-	  { LDT(LDT_CODE_16), 0xfb, 0xffff, CODE } },
-	{ { .entry_number = LDT_DATA, .base_addr = DATA, .limit = 0x2ffb, .seg_32bit = 1 },
-	  { LDT(LDT_DATA), 0x4f3, 0x2ffb, DATA } },
-	{ { .entry_number = LDT_DOWN, .base_addr = DATA, .limit = 0x103, .seg_32bit = 1, .contents = 1 },
-	  { LDT(LDT_DOWN), 0x4f7, 0x103, DATA } },
-	{ { .entry_number = LDT_READ_ONLY, .base_addr = DATA, .limit = 0x3fff, .read_exec_only = 1 },
-	  { LDT(LDT_READ_ONLY), 0xf1, 0x3fff, DATA } },
-	{ { .entry_number = LDT_STACK_16, .base_addr = DATA, .limit = 0x27ff },
-	  { LDT(LDT_STACK_16), 0xf3, 0x27ff, DATA } },
-	{ { .entry_number = LDT_STACK_32, .base_addr = DATA, .limit = 0x27ff, .seg_32bit = 1 },
-	  { LDT(LDT_STACK_32), 0x4f3, 0x27ff, DATA } },
-	{ { .entry_number = LDT_EXECUTE_ONLY, .base_addr = DATA, .limit = 0x3fff, .seg_32bit = 1,
-	    .contents = 2, .read_exec_only = 1 },
-	  { LDT(LDT_EXECUTE_ONLY), 0x4f9, 0x3fff, DATA } },
-	{ { .entry_number = LDT_DOWN_16, .base_addr = DATA, .limit = 0xfff, .contents = 1 },
-	  { LDT(LDT_DOWN_16), 0xf7, 0xfff, DATA } },
+	{{.entry_number = LDT_CODE_16, .base_addr = CODE, .limit = 0xffff, .contents = 2},
+	 {LDT(LDT_CODE_16), 0xfb, 0xffff, CODE}},
+	{{.entry_number = LDT_DATA, .base_addr = DATA, .limit = 0x2ffb, .seg_32bit = 1},
+	 {LDT(LDT_DATA), 0x4f3, 0x2ffb, DATA}},
+	{{.entry_number = LDT_DOWN,
+	  .base_addr = DATA,
+	  .limit = 0x103,
+	  .seg_32bit = 1,
+	  .contents = 1},
+	 {LDT(LDT_DOWN), 0x4f7, 0x103, DATA}},
+	{{.entry_number = LDT_READ_ONLY, .base_addr = DATA, .limit = 0x3fff, .read_exec_only = 1},
+	 {LDT(LDT_READ_ONLY), 0xf1, 0x3fff, DATA}},
+	{{.entry_number = LDT_STACK_16, .base_addr = DATA, .limit = 0x27ff},
+	 {LDT(LDT_STACK_16), 0xf3, 0x27ff, DATA}},
+	{{.entry_number = LDT_STACK_32, .base_addr = DATA, .limit = 0x27ff, .seg_32bit = 1},
+	 {LDT(LDT_STACK_32), 0x4f3, 0x27ff, DATA}},
+	{{.entry_number = LDT_EXECUTE_ONLY,
+	  .base_addr = DATA,
+	  .limit = 0x3fff,
+	  .seg_32bit = 1,
+	  .contents = 2,
+	  .read_exec_only = 1},
+	 {LDT(LDT_EXECUTE_ONLY), 0x4f9, 0x3fff, DATA}},
+	{{.entry_number = LDT_DOWN_16, .base_addr = DATA, .limit = 0xfff, .contents = 1},
+	 {LDT(LDT_DOWN_16), 0xf7, 0xfff, DATA}},
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -193,18 +213,20 @@ static unsigned mode_of(enum kind kind)
 
 static void set_segments(enum kind kind, struct vcpu_state *state)
 {
-	static const uint8_t data[] = { LDT_DATA, LDT_DATA, LDT_DOWN, LDT_READ_ONLY, LDT_DOWN_16,
-					LDT_DATA, LDT_STACK_16, LDT_STACK_32 };
-	static const uint8_t any[] = { LDT_DATA, LDT_DOWN, LDT_READ_ONLY, LDT_DOWN_16 };
+	static const uint8_t data[] = {LDT_DATA,    LDT_DATA, LDT_DOWN,	    LDT_READ_ONLY,
+				       LDT_DOWN_16, LDT_DATA, LDT_STACK_16, LDT_STACK_32};
+	static const uint8_t any[] = {LDT_DATA, LDT_DOWN, LDT_READ_ONLY, LDT_DOWN_16};
 
-	state->seg[SEG_CS] = (struct vcpu_segment){ .sel = 0x23, .attr = 0xcfb, .limit = 0xffffffff };
-	state->seg[SEG_FS] = (struct vcpu_segment){ 0 };
-	state->seg[SEG_DS] = state->seg[SEG_ES] = state->seg[SEG_SS] = state->seg[SEG_GS] = flat_data;
+	state->seg[SEG_CS] = (struct vcpu_segment){.sel = 0x23, .attr = 0xcfb, .limit = 0xffffffff};
+	state->seg[SEG_FS] = (struct vcpu_segment){0};
+	state->seg[SEG_DS] = state->seg[SEG_ES] = state->seg[SEG_SS] = state->seg[SEG_GS] =
+		flat_data;
 	switch (kind) {
 	case CODE_64:
-		state->seg[SEG_CS] = (struct vcpu_segment){ .sel = 0x33, .attr = 0xafb, .limit = ~0u };
-		state->seg[SEG_DS] = state->seg[SEG_ES] = (struct vcpu_segment){ 0 };
-		state->seg[SEG_GS] = (struct vcpu_segment){ .base = GS_BASE };
+		state->seg[SEG_CS] =
+			(struct vcpu_segment){.sel = 0x33, .attr = 0xafb, .limit = ~0u};
+		state->seg[SEG_DS] = state->seg[SEG_ES] = (struct vcpu_segment){0};
+		state->seg[SEG_GS] = (struct vcpu_segment){.base = GS_BASE};
 		break;
 	case CODE_32_FLAT:
 		break;
@@ -216,7 +238,7 @@ static void set_segments(enum kind kind, struct vcpu_state *state)
 		if (kind == CODE_16)
 			state->seg[SEG_CS] = *ldt_segment(LDT_CODE_16);
 		else if (one_in(16))
-			state->seg[SEG_DS] = (struct vcpu_segment){ 0 }; /* null selector */
+			state->seg[SEG_DS] = (struct vcpu_segment){0}; /* null selector */
 		break;
 	}
 }
@@ -228,8 +250,9 @@ static uint64_t trap_cr2, trap_rip;
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-	static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-				       REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+				      REG_RSI, REG_RDI, REG_R8,	 REG_R9,  REG_R10, REG_R11,
+				      REG_R12, REG_R13, REG_R14, REG_R15};
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
 
 	(void)info;
@@ -251,14 +274,15 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	regs[REG_CSGSFS] = (regs[REG_CSGSFS] & 0x0000ffffffff0000) | 0x33 | (greg_t)0x2b << 48;
 }
 
-static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
+static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
 static struct sigaction previous[COUNT(signals)];
 static uint8_t signal_stack[64 * 1024];
 
 static void take_signals(void)
 {
-	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
+	struct sigaction action = {.sa_sigaction = on_signal,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
 	sigaltstack(&stack, NULL);
 	for (unsigned i = 0; i < COUNT(signals); i++)
@@ -277,7 +301,7 @@ static uint8_t *const data = (uint8_t *)(uintptr_t)DATA;
 /* jmp *0(%rip); the address */
 static void put_stub(unsigned at, void (*target)(void))
 {
-	static const uint8_t jump[6] = { 0xff, 0x25 };
+	static const uint8_t jump[6] = {0xff, 0x25};
 	uint64_t address = (uint64_t)(uintptr_t)target;
 
 	memcpy(code + at, jump, 6);
@@ -304,7 +328,8 @@ static void put_exit(enum kind kind, unsigned at, unsigned stub)
 	p[5] = 0;
 }
 
-static void run_native(enum kind kind, const struct vcpu_state *state, const uint8_t *bytes, unsigned length)
+static void run_native(enum kind kind, const struct vcpu_state *state, const uint8_t *bytes,
+		       unsigned length)
 {
 	memset(code + INSN, 0xf4, 32); /* HLT: a branch to anywhere else ends in #GP there */
 	memcpy(code + INSN, bytes, length);
@@ -340,7 +365,7 @@ static enum emu_result check(struct emu_ctx *ctx, uint64_t linear, unsigned size
 			return EMU_ABORTED;
 		}
 		if (at - DATA >= DATA_WRITABLE + 0x1000 || (write && at - DATA >= DATA_WRITABLE)) {
-			ctx->fault = (struct emu_fault){ 14, 4 | (write ? 2 : 0), at };
+			ctx->fault = (struct emu_fault){14, 4 | (write ? 2 : 0), at};
 			if (at - DATA < DATA_WRITABLE + 0x1000)
 				ctx->fault.error |= 1;
 			return EMU_FAULT;
@@ -349,7 +374,8 @@ static enum emu_result check(struct emu_ctx *ctx, uint64_t linear, unsigned size
 	return EMU_DONE;
 }
 
-static enum emu_result read_shadow(struct emu_ctx *ctx, uint64_t linear, void *out, unsigned size, bool to_write)
+static enum emu_result read_shadow(struct emu_ctx *ctx, uint64_t linear, void *out, unsigned size,
+				   bool to_write)
 {
 	enum emu_result result = check(ctx, linear, size, to_write);
 
@@ -358,7 +384,8 @@ static enum emu_result read_shadow(struct emu_ctx *ctx, uint64_t linear, void *o
 	return result;
 }
 
-static enum emu_result write_shadow(struct emu_ctx *ctx, uint64_t linear, const void *in, unsigned size)
+static enum emu_result write_shadow(struct emu_ctx *ctx, uint64_t linear, const void *in,
+				    unsigned size)
 {
 	enum emu_result result = check(ctx, linear, size, true);
 
@@ -372,7 +399,8 @@ static enum emu_result probe_shadow(struct emu_ctx *ctx, uint64_t linear, unsign
 	return check(ctx, linear, size, true);
 }
 
-static const struct emu_ops ops = { .read = read_shadow, .write = write_shadow, .probe_write = probe_shadow };
+static const struct emu_ops ops = {
+	.read = read_shadow, .write = write_shadow, .probe_write = probe_shadow};
 
 /* ---- Making cases ---- */
 
@@ -394,15 +422,16 @@ static uint64_t random_target(void)
 
 static void random_bytes(enum kind kind, uint8_t *bytes)
 {
-	static const uint8_t prefixes_64[] = { 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x65, 0x3e, 0x36 };
-	static const uint8_t prefixes_32[] = { 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x65, 0x3e, 0x36, 0x26, 0x2e };
+	static const uint8_t prefixes_64[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x65, 0x3e, 0x36};
+	static const uint8_t prefixes_32[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0,
+					      0x65, 0x3e, 0x36, 0x26, 0x2e};
 	unsigned at = 0;
 
 	for (unsigned i = 0; i < 16; i++)
 		bytes[i] = (uint8_t)rnd();
 	while (at < 3 && one_in(3))
-		bytes[at++] = kind == CODE_64 ? prefixes_64[rnd() % COUNT(prefixes_64)] :
-						prefixes_32[rnd() % COUNT(prefixes_32)];
+		bytes[at++] = kind == CODE_64 ? prefixes_64[rnd() % COUNT(prefixes_64)]
+					      : prefixes_32[rnd() % COUNT(prefixes_32)];
 	if (kind == CODE_64 && one_in(2))
 		bytes[at++] = 0x40 | (rnd() & 15);
 	if (one_in(3))
@@ -415,7 +444,8 @@ static bool wanted(const struct emu_insn *insn)
 {
 	if (insn->op == EMU_OTHER || insn->op >= EMU_CPUID)
 		return false;
-	return insn->op != EMU_IN && insn->op != EMU_OUT && insn->op != EMU_INS && insn->op != EMU_OUTS;
+	return insn->op != EMU_IN && insn->op != EMU_OUT && insn->op != EMU_INS &&
+	       insn->op != EMU_OUTS;
 }
 
 /* Changes the disp or the base of the memory operand so that it lies at `linear`. */
@@ -423,9 +453,9 @@ static void aim(struct test_case *c, uint64_t linear)
 {
 	struct emu_insn *insn = &c->insn;
 	uint64_t offset = linear, *gpr = c->state.gpr;
-	unsigned segment = insn->segment != EMU_NO_REG				 ? insn->segment :
-			   insn->base == GPR_RSP || insn->base == GPR_RBP ? SEG_SS :
-									    SEG_DS;
+	unsigned segment = insn->segment != EMU_NO_REG			    ? insn->segment
+			   : insn->base == GPR_RSP || insn->base == GPR_RBP ? SEG_SS
+									    : SEG_DS;
 	unsigned at = insn->length, disp_size = insn->address_size == 2 ? 2 : 4;
 	uint64_t now;
 
@@ -504,9 +534,9 @@ static void random_registers(struct test_case *c)
 static void aim_string(struct test_case *c)
 {
 	struct vcpu_state *state = &c->state;
-	uint64_t count_mask = c->insn.address_size == 8 ? ~0ull :
-			      c->insn.address_size == 4 ? 0xffffffffu :
-							  0xffffu;
+	uint64_t count_mask = c->insn.address_size == 8	  ? ~0ull
+			      : c->insn.address_size == 4 ? 0xffffffffu
+							  : 0xffffu;
 	unsigned source = c->insn.segment != EMU_NO_REG ? c->insn.segment : SEG_DS;
 
 	state->gpr[GPR_RSI] = segment_offset(c, source, random_target());
@@ -543,7 +573,8 @@ static bool make_case(struct test_case *c, enum kind kind)
 	if (c->insn.op == EMU_XLAT)
 		state->gpr[GPR_RBX] = segment_offset(c, SEG_DS, linear);
 	if ((c->insn.op == EMU_BT || c->insn.op == EMU_BTS || c->insn.op == EMU_BTR ||
-	     c->insn.op == EMU_BTC) && c->insn.form == FORM_EG && !one_in(8))
+	     c->insn.op == EMU_BTC) &&
+	    c->insn.form == FORM_EG && !one_in(8))
 		state->gpr[c->insn.reg] = (uint64_t)((int64_t)(rnd() & 0x1fff) - 0x1000);
 	if (c->insn.memory)
 		aim(c, linear);
@@ -552,7 +583,8 @@ static bool make_case(struct test_case *c, enum kind kind)
 	if (c->insn.op == EMU_RET)
 		set_memory(c, state->gpr[GPR_RSP] + (kind == CODE_64 ? 0 : state->seg[SEG_SS].base),
 			   branch_target(c));
-	if ((c->insn.op == EMU_CALL || c->insn.op == EMU_JMP) && c->insn.form == FORM_E && !one_in(16)) {
+	if ((c->insn.op == EMU_CALL || c->insn.op == EMU_JMP) && c->insn.form == FORM_E &&
+	    !one_in(16)) {
 		set_memory(c, linear, branch_target(c));
 		if (!c->insn.memory)
 			state->gpr[c->insn.rm] = branch_target(c);
@@ -588,9 +620,10 @@ static uint64_t defined_flags(const struct test_case *c)
 	case EMU_ROL ... EMU_SAR:
 	case EMU_SHLD:
 	case EMU_SHRD:
-		count = insn->form == FORM_E1				      ? 1 :
-			insn->form == FORM_EC || insn->form == FORM_EGC ? c->state.gpr[GPR_RCX] & 0xff :
-									  insn->imm & 0xff;
+		count = insn->form == FORM_E1 ? 1
+			: insn->form == FORM_EC || insn->form == FORM_EGC
+				? c->state.gpr[GPR_RCX] & 0xff
+				: insn->imm & 0xff;
 		count &= bits == 64 ? 63 : 31;
 		if (count == 0)
 			return ~0ull;
@@ -635,7 +668,8 @@ static void report(const struct test_case *c, const char *what, const struct vcp
 	fprintf(stderr, "%s:", kind_names[c->kind]);
 	for (unsigned i = 0; i < c->insn.length; i++)
 		fprintf(stderr, " %02x", c->bytes[i]);
-	fprintf(stderr, " (op %u): %s differs: here %llx, CPU %llx\n", c->insn.op, what, here, there);
+	fprintf(stderr, " (op %u): %s differs: here %llx, CPU %llx\n", c->insn.op, what, here,
+		there);
 	print_registers("before", c->state.gpr, c->state.rflags);
 	print_registers("here  ", emulated->gpr, emulated->rflags);
 	print_registers("CPU   ", native.gpr, native.rflags);
@@ -726,14 +760,15 @@ static bool strays(const struct test_case *c, const struct vcpu_state *state)
 static void run_case(const struct test_case *c)
 {
 	struct vcpu_state state = c->state;
-	struct emu_ctx ctx = { .state = &state, .ops = &ops, .io_port = -1 };
+	struct emu_ctx ctx = {.state = &state, .ops = &ops, .io_port = -1};
 	enum emu_result result;
 	bool native_fault;
 
 	memcpy(shadow, c->memory, DATA_WRITABLE);
 	outside = false;
 	result = execute(&ctx, &c->insn);
-	if (outside || strays(c, &state) || (!is_amd && only_as_amd(c)) || result == EMU_UNSUPPORTED || result == EMU_AGAIN) {
+	if (outside || strays(c, &state) || (!is_amd && only_as_amd(c)) ||
+	    result == EMU_UNSUPPORTED || result == EMU_AGAIN) {
 		skipped++;
 		return;
 	}
@@ -742,7 +777,8 @@ static void run_case(const struct test_case *c)
 	ran[c->insn.op]++;
 	native_fault = native.exit == EXIT_FAULT && trap_rip == c->state.rip;
 	if (native_fault != (result == EMU_FAULT)) {
-		report(c, "whether it faults", &state, result == EMU_FAULT ? ctx.fault.vector : 0xff,
+		report(c, "whether it faults", &state,
+		       result == EMU_FAULT ? ctx.fault.vector : 0xff,
 		       native_fault ? trap_number : 0xff);
 		return;
 	}
@@ -770,12 +806,13 @@ static void run_kind(enum kind kind)
 		done++;
 	}
 	give_signals_back();
-	printf("%s: %lu cases, %lu skipped, faults: #DE %lu #SS %lu #GP %lu #PF %lu\n", kind_names[kind],
-	       done, skipped, faults[0], faults[12], faults[13], faults[14]);
+	printf("%s: %lu cases, %lu skipped, faults: #DE %lu #SS %lu #GP %lu #PF %lu\n",
+	       kind_names[kind], done, skipped, faults[0], faults[12], faults[13], faults[14]);
 	assert_int_equal(differences, 0);
 	assert_true(skipped < done / 2);
 	for (unsigned op = EMU_ADD; op < EMU_CPUID; op++)
-		if (op < EMU_INS && ran[op] < count / 20000 && !(op == EMU_MOVSX && kind != CODE_64))
+		if (op < EMU_INS && ran[op] < count / 20000 &&
+		    !(op == EMU_MOVSX && kind != CODE_64))
 			fail_msg("operation %u was run %lu times only", op, ran[op]);
 }
 
@@ -809,7 +846,8 @@ static void code_16_does_what_the_cpu_does(void **state)
 
 static bool map(uintptr_t at, size_t size, int protection)
 {
-	void *where = mmap((void *)at, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *where = mmap((void *)at, size, protection,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	return where == (void *)at;
 }

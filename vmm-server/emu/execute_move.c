@@ -2,7 +2,8 @@
 /* Instructions that move: MOV and its kin, XCHG, CMPXCHG, XADD, SETcc, CMOVcc, XLAT. */
 #include "emu_internal.h"
 
-static enum emu_result store(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, uint64_t value)
+static enum emu_result store(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			     uint64_t value)
 {
 	struct emu_place dst;
 	enum emu_result result = emu_place_rm(ctx, insn, size, true, 0, &dst);
@@ -14,7 +15,8 @@ static enum emu_result store(struct emu_ctx *ctx, const struct emu_insn *insn, u
 	return result;
 }
 
-static enum emu_result load(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, uint64_t *value)
+static enum emu_result load(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			    uint64_t *value)
 {
 	struct emu_place src;
 	enum emu_result result = emu_place_rm(ctx, insn, size, false, 0, &src);
@@ -23,7 +25,8 @@ static enum emu_result load(struct emu_ctx *ctx, const struct emu_insn *insn, un
 }
 
 /* A register cannot fail. */
-static uint64_t read_reg(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned reg, unsigned size)
+static uint64_t read_reg(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned reg,
+			 unsigned size)
 {
 	struct emu_place place = emu_place_reg(insn, reg, size);
 	uint64_t value = 0;
@@ -113,10 +116,11 @@ enum emu_result emu_do_xlat(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	const uint64_t *gpr = ctx->state->gpr;
 	uint64_t offset = (gpr[GPR_RBX] + (gpr[GPR_RAX] & 0xff)) & emu_mask(insn->address_size);
-	struct emu_place src = { .memory = true };
+	struct emu_place src = {.memory = true};
 	uint64_t value;
-	enum emu_result result = emu_linear(ctx, insn, insn->segment != EMU_NO_REG ? insn->segment : SEG_DS,
-					    offset, 1, false, &src.linear);
+	enum emu_result result =
+		emu_linear(ctx, insn, insn->segment != EMU_NO_REG ? insn->segment : SEG_DS, offset,
+			   1, false, &src.linear);
 
 	if (result == EMU_DONE)
 		result = emu_get(ctx, &src, 1, false, &value);
@@ -142,8 +146,8 @@ static enum emu_result exchange_rax(struct emu_ctx *ctx, const struct emu_insn *
 }
 
 /* The read half of XCHG, CMPXCHG, XADD. */
-static enum emu_result read_to_write(struct emu_ctx *ctx, const struct emu_insn *insn, struct emu_place *dst,
-				     uint64_t *old)
+static enum emu_result read_to_write(struct emu_ctx *ctx, const struct emu_insn *insn,
+				     struct emu_place *dst, uint64_t *old)
 {
 	enum emu_result result = emu_place_rm(ctx, insn, insn->operand_size, true, 0, dst);
 
@@ -226,7 +230,8 @@ static enum emu_result write_pair(struct emu_ctx *ctx, const struct emu_insn *in
 }
 
 /* A pair of registers as the CPU lays it out in memory: `half` bytes each. */
-static void pair(const struct emu_ctx *ctx, unsigned low, unsigned high, unsigned half, uint64_t *out)
+static void pair(const struct emu_ctx *ctx, unsigned low, unsigned high, unsigned half,
+		 uint64_t *out)
 {
 	const uint64_t *gpr = ctx->state->gpr;
 
@@ -238,7 +243,7 @@ static void pair(const struct emu_ctx *ctx, unsigned low, unsigned high, unsigne
 enum emu_result emu_do_cmpxchg8b(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	unsigned half = insn->rex & 8 ? 8 : 4;
-	uint64_t old[2] = { 0, 0 }, expected[2], value[2], linear;
+	uint64_t old[2] = {0, 0}, expected[2], value[2], linear;
 	enum emu_result result = emu_address(ctx, insn, 2 * half, true, &linear);
 	bool equal;
 

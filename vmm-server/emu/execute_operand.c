@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Operands of the executor: addresses with their segment checks, registers, memory through the callbacks. */
+/* Operands of the executor: addresses with their segment checks, registers, memory through the
+ * callbacks. */
 #include "emu_internal.h"
 
-#define ATTR_CODE        0x008u /* VMCB attributes: APM vol. 2, 15.5.1 */
+#define ATTR_CODE	 0x008u /* VMCB attributes: APM vol. 2, 15.5.1 */
 #define ATTR_EXPAND_DOWN 0x004u /* of a data segment */
-#define ATTR_RW          0x002u /* data: writable; code: readable */
-#define ATTR_PRESENT     0x080u
-#define ATTR_BIG         0x400u
+#define ATTR_RW		 0x002u /* data: writable; code: readable */
+#define ATTR_PRESENT	 0x080u
+#define ATTR_BIG	 0x400u
 
 #define CR4_LA57 0x1000u
 
 enum emu_result emu_raise(struct emu_ctx *ctx, uint32_t vector, uint32_t error)
 {
-	ctx->fault = (struct emu_fault){ .vector = vector, .error = error };
+	ctx->fault = (struct emu_fault){.vector = vector, .error = error};
 	return EMU_FAULT;
 }
 
@@ -24,8 +25,8 @@ bool emu_canonical(const struct vcpu_state *state, uint64_t linear)
 }
 
 /* Does the segment allow this access (SDM vol. 3, 5.3 and 5.5)? */
-static bool segment_allows(const struct vcpu_state *state, const struct vcpu_segment *segment, uint32_t offset,
-			   unsigned size, bool write)
+static bool segment_allows(const struct vcpu_state *state, const struct vcpu_segment *segment,
+			   uint32_t offset, unsigned size, bool write)
 {
 	bool real = !(state->cr0 & 1) || (state->rflags & FLAG_VM); /* no types there */
 	uint16_t attr = segment->attr;
@@ -46,8 +47,8 @@ static bool segment_allows(const struct vcpu_state *state, const struct vcpu_seg
 	return last <= segment->limit;
 }
 
-enum emu_result emu_linear(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned segment, uint64_t offset,
-			   unsigned size, bool write, uint64_t *linear)
+enum emu_result emu_linear(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned segment,
+			   uint64_t offset, unsigned size, bool write, uint64_t *linear)
 {
 	const struct vcpu_segment *s = &ctx->state->seg[segment];
 	uint32_t vector = segment == SEG_SS ? VECTOR_SS : VECTOR_GP;
@@ -72,7 +73,8 @@ static unsigned operand_segment(const struct emu_insn *insn)
 	return insn->base == GPR_RSP || insn->base == GPR_RBP ? SEG_SS : SEG_DS;
 }
 
-static uint64_t operand_offset(const struct emu_ctx *ctx, const struct emu_insn *insn, int64_t extra)
+static uint64_t operand_offset(const struct emu_ctx *ctx, const struct emu_insn *insn,
+			       int64_t extra)
 {
 	const uint64_t *gpr = ctx->state->gpr;
 	uint64_t offset = (uint64_t)insn->disp + (uint64_t)extra;
@@ -86,27 +88,27 @@ static uint64_t operand_offset(const struct emu_ctx *ctx, const struct emu_insn 
 	return offset & emu_mask(insn->address_size);
 }
 
-enum emu_result emu_place_rm(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, bool write,
-			     int64_t extra, struct emu_place *place)
+enum emu_result emu_place_rm(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			     bool write, int64_t extra, struct emu_place *place)
 {
 	if (!insn->memory) {
 		*place = emu_place_reg(insn, insn->rm, size);
 		return EMU_DONE;
 	}
-	*place = (struct emu_place){ .memory = true };
-	return emu_linear(ctx, insn, operand_segment(insn), operand_offset(ctx, insn, extra), size, write,
-			  &place->linear);
+	*place = (struct emu_place){.memory = true};
+	return emu_linear(ctx, insn, operand_segment(insn), operand_offset(ctx, insn, extra), size,
+			  write, &place->linear);
 }
 
 struct emu_place emu_place_reg(const struct emu_insn *insn, unsigned reg, unsigned size)
 {
 	if (size == 1 && !insn->rex && reg >= 4) /* SDM vol. 2, table 3-1 */
-		return (struct emu_place){ .reg = (uint8_t)(reg - 4), .high = true };
-	return (struct emu_place){ .reg = (uint8_t)reg };
+		return (struct emu_place){.reg = (uint8_t)(reg - 4), .high = true};
+	return (struct emu_place){.reg = (uint8_t)reg};
 }
 
-enum emu_result emu_get(struct emu_ctx *ctx, const struct emu_place *place, unsigned size, bool to_write,
-			uint64_t *value)
+enum emu_result emu_get(struct emu_ctx *ctx, const struct emu_place *place, unsigned size,
+			bool to_write, uint64_t *value)
 {
 	if (place->memory) {
 		*value = 0; /* the callback fills the low bytes */
@@ -124,8 +126,8 @@ void emu_put_reg(struct emu_ctx *ctx, unsigned reg, unsigned size, uint64_t valu
 	*gpr = (*gpr & ~mask) | (value & emu_mask(size));
 }
 
-enum emu_result emu_put(struct emu_ctx *ctx, const struct emu_insn *insn, const struct emu_place *place,
-			unsigned size, uint64_t old, uint64_t value)
+enum emu_result emu_put(struct emu_ctx *ctx, const struct emu_insn *insn,
+			const struct emu_place *place, unsigned size, uint64_t old, uint64_t value)
 {
 	uint64_t *gpr = &ctx->state->gpr[place->reg];
 	bool locked = (insn->prefixes & EMU_LOCK) || insn->op == EMU_XCHG;
@@ -160,8 +162,8 @@ void emu_finish(struct emu_ctx *ctx, const struct emu_insn *insn)
 	ctx->state->rip = emu_next_rip(ctx, insn);
 }
 
-enum emu_result emu_address(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, bool write,
-			    uint64_t *linear)
+enum emu_result emu_address(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			    bool write, uint64_t *linear)
 {
 	struct emu_place place;
 	enum emu_result result;

@@ -10,7 +10,8 @@ static unsigned stack_width(const struct emu_ctx *ctx, const struct emu_insn *in
 	return ctx->state->seg[SEG_SS].attr & 0x400 ? 4 : 2; /* SS.B */
 }
 
-static enum emu_result push(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size, uint64_t value)
+static enum emu_result push(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned size,
+			    uint64_t value)
 {
 	unsigned width = stack_width(ctx, insn);
 	uint64_t sp = (ctx->state->gpr[GPR_RSP] - size) & emu_mask(width);
@@ -25,12 +26,12 @@ static enum emu_result push(struct emu_ctx *ctx, const struct emu_insn *insn, un
 }
 
 /* Reads what is at stack offset `sp` and leaves RSP alone. */
-static enum emu_result peek(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t sp, unsigned size,
-			    uint64_t *value)
+static enum emu_result peek(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t sp,
+			    unsigned size, uint64_t *value)
 {
 	uint64_t linear;
-	enum emu_result result = emu_linear(ctx, insn, SEG_SS, sp & emu_mask(stack_width(ctx, insn)), size,
-					    false, &linear);
+	enum emu_result result = emu_linear(
+		ctx, insn, SEG_SS, sp & emu_mask(stack_width(ctx, insn)), size, false, &linear);
 
 	*value = 0;
 	return result == EMU_DONE ? ctx->ops->read(ctx, linear, value, size, false) : result;
@@ -68,7 +69,8 @@ enum emu_result emu_do_pop(struct emu_ctx *ctx, const struct emu_insn *insn)
 	enum emu_result result = peek(ctx, insn, sp, size, &value);
 
 	if (result == EMU_DONE && insn->form == FORM_E)
-		result = emu_place_rm(ctx, insn, size, true, insn->base == GPR_RSP ? size : 0, &dst);
+		result =
+			emu_place_rm(ctx, insn, size, true, insn->base == GPR_RSP ? size : 0, &dst);
 	if (result != EMU_DONE)
 		return result;
 	if (!dst.memory)
@@ -83,15 +85,17 @@ enum emu_result emu_do_pop(struct emu_ctx *ctx, const struct emu_insn *insn)
 }
 
 /* May execution go on at `target` (already cut to the operand size)? */
-static enum emu_result check_target(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t target)
+static enum emu_result check_target(struct emu_ctx *ctx, const struct emu_insn *insn,
+				    uint64_t target)
 {
-	bool fine = emu_is_64(insn) ? emu_canonical(ctx->state, target) :
-				      target <= ctx->state->seg[SEG_CS].limit;
+	bool fine = emu_is_64(insn) ? emu_canonical(ctx->state, target)
+				    : target <= ctx->state->seg[SEG_CS].limit;
 
 	return fine ? EMU_DONE : emu_raise(ctx, VECTOR_GP, 0);
 }
 
-static enum emu_result read_target(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *target)
+static enum emu_result read_target(struct emu_ctx *ctx, const struct emu_insn *insn,
+				   uint64_t *target)
 {
 	unsigned size = insn->operand_size;
 	struct emu_place src;
@@ -122,15 +126,16 @@ static enum emu_result check_push(struct emu_ctx *ctx, const struct emu_insn *in
 {
 	unsigned size = insn->operand_size;
 	uint64_t linear, sp = ctx->state->gpr[GPR_RSP] - size;
-	enum emu_result result = emu_linear(ctx, insn, SEG_SS, sp & emu_mask(stack_width(ctx, insn)), size,
-					    true, &linear);
+	enum emu_result result = emu_linear(
+		ctx, insn, SEG_SS, sp & emu_mask(stack_width(ctx, insn)), size, true, &linear);
 
 	if (result == EMU_DONE && ctx->ops->probe_write)
 		result = ctx->ops->probe_write(ctx, linear, size);
 	return result;
 }
 
-/* AMD's CPUs find a fault of the push before one of the target, Intel's the other way round (SDM vol. 2, CALL). */
+/* AMD's CPUs find a fault of the push before one of the target, Intel's the other way round (SDM
+ * vol. 2, CALL). */
 enum emu_result emu_do_call(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
 	uint64_t target;

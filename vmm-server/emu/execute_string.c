@@ -7,7 +7,8 @@ static bool repeated(const struct emu_insn *insn)
 	return insn->prefixes & (EMU_REPE | EMU_REPNE);
 }
 
-static enum emu_result source_address(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *linear)
+static enum emu_result source_address(struct emu_ctx *ctx, const struct emu_insn *insn,
+				      uint64_t *linear)
 {
 	unsigned segment = insn->segment != EMU_NO_REG ? insn->segment : SEG_DS;
 	uint64_t offset = ctx->state->gpr[GPR_RSI] & emu_mask(insn->address_size);
@@ -16,38 +17,44 @@ static enum emu_result source_address(struct emu_ctx *ctx, const struct emu_insn
 }
 
 /* The destination is in ES whatever the prefixes say. */
-static enum emu_result destination_address(struct emu_ctx *ctx, const struct emu_insn *insn, bool write,
-					   uint64_t *linear)
+static enum emu_result destination_address(struct emu_ctx *ctx, const struct emu_insn *insn,
+					   bool write, uint64_t *linear)
 {
 	uint64_t offset = ctx->state->gpr[GPR_RDI] & emu_mask(insn->address_size);
 
 	return emu_linear(ctx, insn, SEG_ES, offset, insn->operand_size, write, linear);
 }
 
-static enum emu_result read_source(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *value)
+static enum emu_result read_source(struct emu_ctx *ctx, const struct emu_insn *insn,
+				   uint64_t *value)
 {
 	uint64_t linear;
 	enum emu_result result = source_address(ctx, insn, &linear);
 
 	*value = 0;
-	return result == EMU_DONE ? ctx->ops->read(ctx, linear, value, insn->operand_size, false) : result;
+	return result == EMU_DONE ? ctx->ops->read(ctx, linear, value, insn->operand_size, false)
+				  : result;
 }
 
-static enum emu_result read_destination(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t *value)
+static enum emu_result read_destination(struct emu_ctx *ctx, const struct emu_insn *insn,
+					uint64_t *value)
 {
 	uint64_t linear;
 	enum emu_result result = destination_address(ctx, insn, false, &linear);
 
 	*value = 0;
-	return result == EMU_DONE ? ctx->ops->read(ctx, linear, value, insn->operand_size, false) : result;
+	return result == EMU_DONE ? ctx->ops->read(ctx, linear, value, insn->operand_size, false)
+				  : result;
 }
 
-static enum emu_result write_destination(struct emu_ctx *ctx, const struct emu_insn *insn, uint64_t value)
+static enum emu_result write_destination(struct emu_ctx *ctx, const struct emu_insn *insn,
+					 uint64_t value)
 {
 	uint64_t linear;
 	enum emu_result result = destination_address(ctx, insn, true, &linear);
 
-	return result == EMU_DONE ? ctx->ops->write(ctx, linear, &value, insn->operand_size) : result;
+	return result == EMU_DONE ? ctx->ops->write(ctx, linear, &value, insn->operand_size)
+				  : result;
 }
 
 static void step(struct emu_ctx *ctx, const struct emu_insn *insn, unsigned reg)
@@ -151,8 +158,8 @@ static enum emu_result one_scas(struct emu_ctx *ctx, const struct emu_insn *insn
 
 static enum emu_result one_stos(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
-	enum emu_result result = write_destination(ctx, insn,
-						   ctx->state->gpr[GPR_RAX] & emu_mask(insn->operand_size));
+	enum emu_result result = write_destination(
+		ctx, insn, ctx->state->gpr[GPR_RAX] & emu_mask(insn->operand_size));
 
 	if (result == EMU_DONE)
 		step(ctx, insn, GPR_RDI);
@@ -234,7 +241,8 @@ enum emu_result emu_do_string(struct emu_ctx *ctx, const struct emu_insn *given)
 
 enum emu_result emu_do_port(struct emu_ctx *ctx, const struct emu_insn *insn)
 {
-	uint16_t port = insn->form == FORM_DX ? (uint16_t)ctx->state->gpr[GPR_RDX] : insn->imm & 0xff;
+	uint16_t port =
+		insn->form == FORM_DX ? (uint16_t)ctx->state->gpr[GPR_RDX] : insn->imm & 0xff;
 	unsigned size = port_size(insn);
 	uint32_t value = 0;
 	enum emu_result result = check_port(ctx, port);
@@ -257,6 +265,7 @@ enum emu_result emu_do_port(struct emu_ctx *ctx, const struct emu_insn *insn)
 enum emu_result emu_string_address(struct emu_ctx *ctx, const struct emu_insn *insn, bool source,
 				   uint64_t *linear)
 {
-	return source ? source_address(ctx, insn, linear) :
-			destination_address(ctx, insn, insn->op != EMU_CMPS && insn->op != EMU_SCAS, linear);
+	return source ? source_address(ctx, insn, linear)
+		      : destination_address(ctx, insn, insn->op != EMU_CMPS && insn->op != EMU_SCAS,
+					    linear);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The executor where the CPU of the test cannot be asked: ports, callbacks, atomicity, real mode, refusals. */
+/* The executor where the CPU of the test cannot be asked: ports, callbacks, atomicity, real mode,
+ * refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,7 @@
 #include <cmocka.h>
 #include "emu.h"
 
-#define MEMORY 4096u
+#define MEMORY	  4096u
 #define READ_ONLY 2048u /* from here on */
 
 /* A small world: memory at linear 0, a log of what was asked. */
@@ -19,11 +20,12 @@ struct world {
 	uint16_t port;
 	uint32_t port_value;
 	unsigned port_size;
-	uint8_t interfere;           /* another CPU writes between read and replace */
+	uint8_t interfere;	     /* another CPU writes between read and replace */
 	enum emu_result read_answer; /* EMU_DONE: as it is */
 };
 
-static enum emu_result read_world(struct emu_ctx *ctx, uint64_t linear, void *data, unsigned size, bool to_write)
+static enum emu_result read_world(struct emu_ctx *ctx, uint64_t linear, void *data, unsigned size,
+				  bool to_write)
 {
 	struct world *w = ctx->vm;
 
@@ -32,7 +34,7 @@ static enum emu_result read_world(struct emu_ctx *ctx, uint64_t linear, void *da
 		return w->read_answer;
 	assert_true(linear + size <= MEMORY);
 	if (to_write && linear + size > READ_ONLY) {
-		ctx->fault = (struct emu_fault){ 14, 3, linear };
+		ctx->fault = (struct emu_fault){14, 3, linear};
 		return EMU_FAULT;
 	}
 	memcpy(data, w->memory + linear, size);
@@ -49,11 +51,12 @@ static enum emu_result probe_world(struct emu_ctx *ctx, uint64_t linear, unsigne
 	assert_true(linear + size <= MEMORY);
 	if (linear + size <= READ_ONLY)
 		return EMU_DONE;
-	ctx->fault = (struct emu_fault){ 14, 3, linear };
+	ctx->fault = (struct emu_fault){14, 3, linear};
 	return EMU_FAULT;
 }
 
-static enum emu_result write_world(struct emu_ctx *ctx, uint64_t linear, const void *data, unsigned size)
+static enum emu_result write_world(struct emu_ctx *ctx, uint64_t linear, const void *data,
+				   unsigned size)
 {
 	struct world *w = ctx->vm;
 	enum emu_result result = probe_world(ctx, linear, size);
@@ -65,8 +68,8 @@ static enum emu_result write_world(struct emu_ctx *ctx, uint64_t linear, const v
 	return result;
 }
 
-static enum emu_result replace_world(struct emu_ctx *ctx, uint64_t linear, const void *old, const void *data,
-				     unsigned size)
+static enum emu_result replace_world(struct emu_ctx *ctx, uint64_t linear, const void *old,
+				     const void *data, unsigned size)
 {
 	struct world *w = ctx->vm;
 
@@ -100,8 +103,12 @@ static enum emu_result write_port(struct emu_ctx *ctx, uint16_t port, unsigned s
 }
 
 static const struct emu_ops ops = {
-	.read = read_world, .write = write_world, .replace = replace_world,
-	.probe_write = probe_world, .port_read = read_port, .port_write = write_port,
+	.read = read_world,
+	.write = write_world,
+	.replace = replace_world,
+	.probe_write = probe_world,
+	.port_read = read_port,
+	.port_write = write_port,
 };
 
 /* 64-bit code at RIP 0x100; every register holds its number times 0x10. */
@@ -117,7 +124,7 @@ static void fresh(struct world *w)
 	w->state.cr0 = 0x80000001;
 	w->state.efer = 0x500;
 	w->state.seg[SEG_CS].attr = 0xa9b;
-	w->ctx = (struct emu_ctx){ .state = &w->state, .ops = &ops, .vm = w, .io_port = -1 };
+	w->ctx = (struct emu_ctx){.state = &w->state, .ops = &ops, .vm = w, .io_port = -1};
 }
 
 static enum emu_result execute(struct world *w, const uint8_t *bytes, unsigned n)
@@ -128,7 +135,8 @@ static enum emu_result execute(struct world *w, const uint8_t *bytes, unsigned n
 	assert_int_equal(insn.length, n);
 	return emu_execute(&w->ctx, &insn);
 }
-#define EXECUTE(w, ...) execute(w, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define EXECUTE(w, ...)                                                                            \
+	execute(w, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static void only_the_port_of_the_exit_is_used(void **state)
 {
@@ -212,7 +220,7 @@ static void string_input_reads_no_port_it_cannot_store(void **state)
 
 static void string_addresses_are_given(void **state)
 {
-	static const uint8_t outs[] = { 0x65, 0x6e }, ins[] = { 0x6d };
+	static const uint8_t outs[] = {0x65, 0x6e}, ins[] = {0x6d};
 	struct emu_insn insn;
 	struct world w;
 	uint64_t linear;
@@ -248,7 +256,8 @@ static void a_locked_instruction_replaces_what_it_read(void **state)
 	assert_int_equal(w.replaces, 2);
 	w.interfere = 1;
 	before = w.state;
-	assert_int_equal(EXECUTE(&w, 0xf0, 0x0f, 0xc1, 0x08), EMU_AGAIN); /* lock xadd %ecx, (%rax) */
+	assert_int_equal(EXECUTE(&w, 0xf0, 0x0f, 0xc1, 0x08),
+			 EMU_AGAIN); /* lock xadd %ecx, (%rax) */
 	assert_memory_equal(&w.state, &before, sizeof(before));
 }
 
@@ -265,7 +274,8 @@ static void cmpxchg16b_wants_alignment(void **state)
 	assert_int_equal(w.ctx.fault.error, 0);
 	w.state.gpr[GPR_RSI] = 16;
 	memcpy(pair, w.memory + 16, 16);
-	assert_int_equal(EXECUTE(&w, 0xf0, 0x48, 0x0f, 0xc7, 0x0e), EMU_DONE); /* not equal: loads */
+	assert_int_equal(EXECUTE(&w, 0xf0, 0x48, 0x0f, 0xc7, 0x0e),
+			 EMU_DONE); /* not equal: loads */
 	assert_int_equal(w.state.gpr[GPR_RAX], pair[0]);
 	assert_int_equal(w.state.gpr[GPR_RDX], pair[1]);
 	assert_int_equal(w.state.rflags & 0x40, 0);
@@ -278,12 +288,24 @@ static void cmpxchg16b_wants_alignment(void **state)
 
 static void what_a_callback_answers_ends_the_instruction(void **state)
 {
-	static const enum emu_result answers[] = { EMU_ABORTED, EMU_AGAIN, EMU_FAULT };
+	static const enum emu_result answers[] = {EMU_ABORTED, EMU_AGAIN, EMU_FAULT};
 	static const uint8_t instructions[][4] = {
-		{ 0x8b, 0x08 },	      { 0x01, 0x08 },	     { 0xff, 0x30 },	    { 0x8f, 0x00 },
-		{ 0x0f, 0xb6, 0x08 }, { 0x0f, 0xb1, 0x08 }, { 0x0f, 0x44, 0x08 }, { 0xa4 },
-		{ 0xc3 },	      { 0xc9 },	     { 0xff, 0x10 },	    { 0x0f, 0xa3, 0x08 },
-		{ 0xd3, 0x20 },	      { 0xf7, 0x20 },	     { 0xf7, 0x30 },	    { 0x87, 0x08 },
+		{0x8b, 0x08},
+		{0x01, 0x08},
+		{0xff, 0x30},
+		{0x8f, 0x00},
+		{0x0f, 0xb6, 0x08},
+		{0x0f, 0xb1, 0x08},
+		{0x0f, 0x44, 0x08},
+		{0xa4},
+		{0xc3},
+		{0xc9},
+		{0xff, 0x10},
+		{0x0f, 0xa3, 0x08},
+		{0xd3, 0x20},
+		{0xf7, 0x20},
+		{0xf7, 0x30},
+		{0x87, 0x08},
 	};
 	struct emu_insn insn;
 	struct vcpu_state before;
@@ -295,7 +317,8 @@ static void what_a_callback_answers_ends_the_instruction(void **state)
 			fresh(&w);
 			w.read_answer = answers[j];
 			before = w.state;
-			assert_int_equal(emu_decode(instructions[i], 4, EMU_MODE_64, &insn), EMU_DECODE_OK);
+			assert_int_equal(emu_decode(instructions[i], 4, EMU_MODE_64, &insn),
+					 EMU_DECODE_OK);
 			assert_int_equal(emu_execute(&w.ctx, &insn), answers[j]);
 			assert_memory_equal(&w.state, &before, sizeof(before));
 			assert_int_equal(w.writes, 0);
@@ -305,10 +328,10 @@ static void what_a_callback_answers_ends_the_instruction(void **state)
 static void a_fault_of_the_write_leaves_everything_alone(void **state)
 {
 	static const uint8_t instructions[][4] = {
-		{ 0x89, 0x08 },	      { 0x01, 0x08 },	     { 0xc7, 0x00 },	    { 0x8f, 0x00 },
-		{ 0x0f, 0x94, 0x00 }, { 0x0f, 0xb1, 0x08 }, { 0x0f, 0xc1, 0x08 }, { 0xab },
-		{ 0x87, 0x08 },	      { 0x0f, 0xab, 0x08 }, { 0xd1, 0x20 },	    { 0xf7, 0x18 },
-		{ 0xff, 0x30 },	      { 0xff, 0x10 },	     { 0x8c, 0x18 },	    { 0x0f, 0xc7, 0x08 },
+		{0x89, 0x08},	    {0x01, 0x08},	{0xc7, 0x00},	    {0x8f, 0x00},
+		{0x0f, 0x94, 0x00}, {0x0f, 0xb1, 0x08}, {0x0f, 0xc1, 0x08}, {0xab},
+		{0x87, 0x08},	    {0x0f, 0xab, 0x08}, {0xd1, 0x20},	    {0xf7, 0x18},
+		{0xff, 0x30},	    {0xff, 0x10},	{0x8c, 0x18},	    {0x0f, 0xc7, 0x08},
 	};
 	uint8_t bytes[16], memory[MEMORY];
 	struct emu_insn insn;
@@ -327,7 +350,8 @@ static void a_fault_of_the_write_leaves_everything_alone(void **state)
 		memcpy(bytes, instructions[i], 4);
 		assert_int_equal(emu_decode(bytes, 15, EMU_MODE_64, &insn), EMU_DECODE_OK);
 		if (instructions[i][0] == 0xff && instructions[i][1] == 0x10)
-			memset(w.memory + READ_ONLY + 64, 0, 8), memset(memory + READ_ONLY + 64, 0, 8);
+			memset(w.memory + READ_ONLY + 64, 0, 8),
+				memset(memory + READ_ONLY + 64, 0, 8);
 		assert_int_equal(emu_execute(&w.ctx, &insn), EMU_FAULT);
 		assert_int_equal(w.ctx.fault.vector, 14);
 		assert_memory_equal(&w.state, &before, sizeof(before));
@@ -338,10 +362,22 @@ static void a_fault_of_the_write_leaves_everything_alone(void **state)
 static void what_it_does_not_do_changes_nothing(void **state)
 {
 	static const uint8_t instructions[][4] = {
-		{ 0x0f, 0xa2 },	      { 0x0f, 0x28, 0x00 }, { 0xf3, 0x0f, 0x6f, 0x00 }, { 0x8d, 0x00 },
-		{ 0xff, 0x18 },	      { 0xff, 0x28 },	     { 0x8e, 0x18 },		 { 0xcf },
-		{ 0x0f, 0x22, 0xd8 }, { 0x9d },	     { 0xfa },			 { 0xc5, 0xf9, 0x6f, 0x00 },
-		{ 0xd9, 0x00 },	      { 0x0f, 0x30 },	     { 0xcb },			 { 0x0f, 0x01, 0x10 },
+		{0x0f, 0xa2},
+		{0x0f, 0x28, 0x00},
+		{0xf3, 0x0f, 0x6f, 0x00},
+		{0x8d, 0x00},
+		{0xff, 0x18},
+		{0xff, 0x28},
+		{0x8e, 0x18},
+		{0xcf},
+		{0x0f, 0x22, 0xd8},
+		{0x9d},
+		{0xfa},
+		{0xc5, 0xf9, 0x6f, 0x00},
+		{0xd9, 0x00},
+		{0x0f, 0x30},
+		{0xcb},
+		{0x0f, 0x01, 0x10},
 	};
 	struct emu_insn insn;
 	struct vcpu_state before;
@@ -369,9 +405,9 @@ static void real_mode_has_limits_but_no_types(void **state)
 	w.state.efer = 0;
 	w.state.cr4 = 0;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		w.state.seg[i] = (struct vcpu_segment){ .attr = 0x93, .limit = 0xffff };
+		w.state.seg[i] = (struct vcpu_segment){.attr = 0x93, .limit = 0xffff};
 	w.state.seg[SEG_CS].attr = 0x9b;
-	w.state.gpr[GPR_RBX] = 0xdead0200; /* only 16 bits count */
+	w.state.gpr[GPR_RBX] = 0xdead0200;			   /* only 16 bits count */
 	assert_int_equal(EXECUTE(&w, 0x2e, 0x88, 0x07), EMU_DONE); /* mov %al, %cs:(%bx) */
 	assert_int_equal(w.memory[0x200], 0);
 	w.state.gpr[GPR_RBX] = 0xffff;
@@ -401,6 +437,69 @@ static void canonical_follows_la57(void **state)
 	assert_int_equal(EXECUTE(&w, 0x8b, 0x08), EMU_FAULT);
 }
 
+/* Offsets above the limit, up to 64 KiB if D/B is clear. */
+static void expand_down_segments_end_where_their_size_says(void **state)
+{
+	struct world w;
+
+	(void)state;
+	fresh(&w);
+	w.state.efer = 0;
+	w.state.seg[SEG_CS] = (struct vcpu_segment){.attr = 0xc9b, .limit = ~0u};
+	w.state.seg[SEG_DS] = (struct vcpu_segment){.attr = 0x97, .limit = 0xff};
+	w.read_answer = EMU_ABORTED; /* reached memory */
+	w.state.gpr[GPR_RAX] = 0xff;
+	assert_int_equal(EXECUTE(&w, 0x8a, 0x08), EMU_FAULT);
+	w.state.gpr[GPR_RAX] = 0x100;
+	assert_int_equal(EXECUTE(&w, 0x8a, 0x08), EMU_ABORTED);
+	w.state.gpr[GPR_RAX] = 0xffff;
+	assert_int_equal(EXECUTE(&w, 0x8a, 0x08), EMU_ABORTED);
+	assert_int_equal(EXECUTE(&w, 0x8b, 0x08), EMU_FAULT);
+	w.state.gpr[GPR_RAX] = 0x10000;
+	assert_int_equal(EXECUTE(&w, 0x8a, 0x08), EMU_FAULT);
+	w.state.seg[SEG_DS].attr = 0x497;
+	assert_int_equal(EXECUTE(&w, 0x8a, 0x08), EMU_ABORTED);
+}
+
+/* A device sees a write cycle whether the comparison holds or not (SDM vol. 2, CMPXCHG). */
+static void cmpxchg_writes_either_way(void **state)
+{
+	struct world w;
+
+	(void)state;
+	fresh(&w);
+	w.state.gpr[GPR_RBX] = 0x40;
+	assert_int_equal(EXECUTE(&w, 0x0f, 0xb1, 0x0b), EMU_DONE); /* cmpxchg %ecx, (%rbx) */
+	assert_int_equal(w.state.rflags & 0x40, 0);
+	assert_int_equal(w.writes, 1);
+	assert_int_equal(w.memory[0x40], (uint8_t)(0x40 * 7));
+	assert_int_equal(EXECUTE(&w, 0x0f, 0xb1, 0x0b), EMU_DONE);
+	assert_int_equal(w.state.rflags & 0x40, 0x40);
+	assert_int_equal(w.memory[0x40], 0x10);
+}
+
+static void division_knows_its_limits(void **state)
+{
+	struct world w;
+
+	(void)state;
+	fresh(&w);
+	w.state.gpr[GPR_RBX] = 1;
+	w.state.gpr[GPR_RAX] = 0xff80; /* -128 / 1 fits a byte */
+	assert_int_equal(EXECUTE(&w, 0xf6, 0xfb), EMU_DONE);
+	assert_int_equal(w.state.gpr[GPR_RAX], 0x0080);
+	w.state.gpr[GPR_RAX] = 0x0080; /* 128 / 1 does not */
+	assert_int_equal(EXECUTE(&w, 0xf6, 0xfb), EMU_FAULT);
+	assert_int_equal(w.ctx.fault.vector, 0);
+	assert_true(w.ctx.fault.error == EMU_FAULT_NO_ERROR);
+	w.state.gpr[GPR_RBX] = 0;
+	assert_int_equal(EXECUTE(&w, 0x48, 0xf7, 0xf3), EMU_FAULT);
+	w.state.gpr[GPR_RBX] = ~0ull; /* the least of all / -1 */
+	w.state.gpr[GPR_RAX] = 0;
+	w.state.gpr[GPR_RDX] = 1ull << 63;
+	assert_int_equal(EXECUTE(&w, 0x48, 0xf7, 0xfb), EMU_FAULT);
+}
+
 static void a_device_access_of_linux_works(void **state)
 {
 	struct world w;
@@ -409,8 +508,9 @@ static void a_device_access_of_linux_works(void **state)
 	fresh(&w);
 	w.state.gpr[GPR_RDI] = 0xb0 + 0xa03000;
 	w.state.gpr[GPR_RSI] = 0xffffffff00000000 + 0x11223344;
-	assert_int_equal(EXECUTE(&w, 0x89, 0xb7, 0x00, 0xd0, 0x5f, 0xff), EMU_DONE); /* mov %esi, -0xa03000(%rdi) */
-	assert_memory_equal(w.memory + 0xb0, ((uint8_t[]){ 0x44, 0x33, 0x22, 0x11 }), 4);
+	assert_int_equal(EXECUTE(&w, 0x89, 0xb7, 0x00, 0xd0, 0x5f, 0xff),
+			 EMU_DONE); /* mov %esi, -0xa03000(%rdi) */
+	assert_memory_equal(w.memory + 0xb0, ((uint8_t[]){0x44, 0x33, 0x22, 0x11}), 4);
 	assert_int_equal(w.state.rip, 0x106);
 	w.state.gpr[GPR_RAX] = ~0ull;
 	assert_int_equal(EXECUTE(&w, 0x8b, 0x87, 0x00, 0xd0, 0x5f, 0xff), EMU_DONE);
@@ -432,6 +532,9 @@ int main(void)
 		cmocka_unit_test(what_it_does_not_do_changes_nothing),
 		cmocka_unit_test(real_mode_has_limits_but_no_types),
 		cmocka_unit_test(canonical_follows_la57),
+		cmocka_unit_test(expand_down_segments_end_where_their_size_says),
+		cmocka_unit_test(cmpxchg_writes_either_way),
+		cmocka_unit_test(division_knows_its_limits),
 		cmocka_unit_test(a_device_access_of_linux_works),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decoder against Zydis and Capstone: every opcode with every ModRM byte under many prefixes, and random bytes.
- * EMU_ORACLE_STRINGS=n in the environment sets the number of random strings, EMU_ORACLE_SEED their seed.
+ * The decoder against Zydis and Capstone: every opcode with every ModRM byte under many prefixes,
+ * and random bytes. EMU_ORACLE_STRINGS=n in the environment sets the number of random strings,
+ * EMU_ORACLE_SEED their seed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 
 #define STRING 16 /* bytes given: one more than any instruction has */
 
-static const unsigned modes[] = { EMU_MODE_16, EMU_MODE_32, EMU_MODE_64, EMU_MODE_64 | EMU_MODE_AMD };
+static const unsigned modes[] = {EMU_MODE_16, EMU_MODE_32, EMU_MODE_64, EMU_MODE_64 | EMU_MODE_AMD};
 #define MODES 4
 static ZydisDecoder zydis[MODES];
 static csh capstone[MODES];
@@ -25,12 +26,12 @@ static unsigned long compared, compared_capstone, excused_capstone;
 
 static int set_up(void **state)
 {
-	static const ZydisMachineMode machine[] = { ZYDIS_MACHINE_MODE_LEGACY_16,
-						    ZYDIS_MACHINE_MODE_LEGACY_32,
-						    ZYDIS_MACHINE_MODE_LONG_64 };
-	static const ZydisStackWidth width[] = { ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
-						 ZYDIS_STACK_WIDTH_64 };
-	static const cs_mode cs[] = { CS_MODE_16, CS_MODE_32, CS_MODE_64 };
+	static const ZydisMachineMode machine[] = {ZYDIS_MACHINE_MODE_LEGACY_16,
+						   ZYDIS_MACHINE_MODE_LEGACY_32,
+						   ZYDIS_MACHINE_MODE_LONG_64};
+	static const ZydisStackWidth width[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
+						ZYDIS_STACK_WIDTH_64};
+	static const cs_mode cs[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
 
 	(void)state;
 	for (unsigned i = 0; i < MODES; i++) {
@@ -68,8 +69,8 @@ static void report(const char *who, unsigned m, const uint8_t *bytes, enum emu_d
 }
 
 /*
- * May we accept what Zydis calls invalid? Only where emu.h says so: SIMD maps and the other opcodes whose meaning
- * hangs on a mandatory prefix, and never for an instruction that has a name.
+ * May we accept what Zydis calls invalid? Only where emu.h says so: SIMD maps and the other opcodes
+ * whose meaning hangs on a mandatory prefix, and never for an instruction that has a name.
  */
 static bool may_accept(const struct emu_insn *insn)
 {
@@ -110,7 +111,8 @@ static bool compare_zydis(unsigned m, const uint8_t *bytes, enum emu_decode_resu
 {
 	ZydisDecodedInstruction there;
 	ZydisDecoderContext context;
-	ZyanStatus status = ZydisDecoderDecodeInstruction(&zydis[m], &context, bytes, STRING, &there);
+	ZyanStatus status =
+		ZydisDecoderDecodeInstruction(&zydis[m], &context, bytes, STRING, &there);
 	char text[64];
 
 	compared++;
@@ -124,7 +126,8 @@ static bool compare_zydis(unsigned m, const uint8_t *bytes, enum emu_decode_resu
 		snprintf(text, sizeof(text), "%s length %u", ZydisMnemonicGetString(there.mnemonic),
 			 there.length);
 	} else {
-		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && result == EMU_DECODE_OK && is_amd_cr8(insn))
+		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && result == EMU_DECODE_OK &&
+		    is_amd_cr8(insn))
 			return false;
 		if (result == EMU_DECODE_LONG || result == EMU_DECODE_INVALID)
 			return false; /* two faults, one found first */
@@ -137,8 +140,9 @@ static bool compare_zydis(unsigned m, const uint8_t *bytes, enum emu_decode_resu
 }
 
 /*
- * Where Capstone 4.0.2 differs from Zydis and the manuals as well. It accepts much that is #UD (LOCK without a
- * memory destination, prefixes before VEX, control registers that do not exist); and these lengths:
+ * Where Capstone 4.0.2 differs from Zydis and the manuals as well. It accepts much that is #UD
+ * (LOCK without a memory destination, prefixes before VEX, control registers that do not exist);
+ * and these lengths:
  */
 static bool capstone_is_wrong(bool zydis_valid, enum emu_decode_result result,
 			      const struct emu_insn *insn)
@@ -156,11 +160,12 @@ static bool capstone_is_wrong(bool zydis_valid, enum emu_decode_result result,
 		}
 	if (insn->encoding == EMU_EVEX) /* register form with embedded rounding: a byte too many */
 		return insn->modrm >= 0xc0;
-	if (insn->encoding == EMU_XOP) /* map A: 16 bits of immediate in 16-bit mode (APM vol. 3: 32) */
+	if (insn->encoding ==
+	    EMU_XOP) /* map A: 16 bits of immediate in 16-bit mode (APM vol. 3: 32) */
 		return insn->map == 10 && insn->mode == EMU_MODE_16;
-	/* near branches in 64-bit mode under 66: neither Intel's rule nor AMD's throughout; and under REX.W */
-	if (insn->map == 0 &&
-	    (insn->op == EMU_CALL || insn->op == EMU_JMP || insn->op == EMU_RET))
+	/* near branches in 64-bit mode under 66: neither Intel's rule nor AMD's throughout; and
+	 * under REX.W */
+	if (insn->map == 0 && (insn->op == EMU_CALL || insn->op == EMU_JMP || insn->op == EMU_RET))
 		return (insn->prefixes & EMU_66) || (insn->rex & 8);
 	/* PUSH of an immediate: a void REX.W, and F2, hide the 66 */
 	return insn->map == 0 && insn->opcode == 0x68 && (insn->prefixes & EMU_66) &&
@@ -180,14 +185,15 @@ static void compare_capstone(unsigned m, const uint8_t *bytes, enum emu_decode_r
 	    capstone_is_wrong(zydis_valid, result, insn)) {
 		excused_capstone++;
 	} else if (result != EMU_DECODE_OK || insn->length != there->size) {
-		snprintf(text, sizeof(text), "%.16s %.24s length %u", there->mnemonic, there->op_str,
-			 there->size);
+		snprintf(text, sizeof(text), "%.16s %.24s length %u", there->mnemonic,
+			 there->op_str, there->size);
 		report("Capstone", m, bytes, result, insn, text);
 	}
 	cs_free(there, 1);
 }
 
-/* A truncated instruction asks for more, at every length; none reads beyond what it got (ASan's heap sees that). */
+/* A truncated instruction asks for more, at every length; none reads beyond what it got (ASan's
+ * heap sees that). */
 static void check_truncated(unsigned m, const uint8_t *bytes, const struct emu_insn *whole)
 {
 	struct emu_insn insn;
@@ -223,36 +229,44 @@ static const struct {
 	uint8_t size;
 	uint8_t bytes[4];
 } openings[] = {
-	{ 0, { 0 } },		   { 1, { 0x66 } },	    { 1, { 0xf2 } },
-	{ 1, { 0xf3 } },	   { 1, { 0x67 } },	    { 1, { 0xf0 } },
-	{ 1, { 0x48 } },	   { 2, { 0x66, 0x48 } },   { 2, { 0xf2, 0x66 } },
-	{ 2, { 0x66, 0x67 } },	   { 2, { 0x48, 0x66 } },   { 2, { 0x2e, 0x45 } },
-	{ 3, { 0xf3, 0x66, 0x4f } },
+	{0, {0}},
+	{1, {0x66}},
+	{1, {0xf2}},
+	{1, {0xf3}},
+	{1, {0x67}},
+	{1, {0xf0}},
+	{1, {0x48}},
+	{2, {0x66, 0x48}},
+	{2, {0xf2, 0x66}},
+	{2, {0x66, 0x67}},
+	{2, {0x48, 0x66}},
+	{2, {0x2e, 0x45}},
+	{3, {0xf3, 0x66, 0x4f}},
 };
 
 static const struct {
 	uint8_t size;
 	uint8_t bytes[4];
 } maps[] = {
-	{ 0, { 0 } },
-	{ 1, { 0x0f } },
-	{ 2, { 0x0f, 0x38 } },
-	{ 2, { 0x0f, 0x3a } },
-	{ 2, { 0xc5, 0xf8 } },
-	{ 2, { 0xc5, 0xff } },
-	{ 3, { 0xc4, 0xe1, 0x79 } },
-	{ 3, { 0xc4, 0xe2, 0x7d } },
-	{ 3, { 0xc4, 0xe2, 0xf8 } },
-	{ 3, { 0xc4, 0xe3, 0x7d } },
-	{ 4, { 0x62, 0xf1, 0x7c, 0x48 } },
-	{ 4, { 0x62, 0xf1, 0xfd, 0x48 } },
-	{ 4, { 0x62, 0xf2, 0x7d, 0x49 } },
-	{ 4, { 0x62, 0xf3, 0xfd, 0x48 } },
-	{ 4, { 0x62, 0xf5, 0x7c, 0x48 } },
-	{ 4, { 0x62, 0xf6, 0x7d, 0x48 } },
-	{ 3, { 0x8f, 0xe8, 0x78 } },
-	{ 3, { 0x8f, 0xe9, 0x78 } },
-	{ 3, { 0x8f, 0xea, 0x78 } },
+	{0, {0}},
+	{1, {0x0f}},
+	{2, {0x0f, 0x38}},
+	{2, {0x0f, 0x3a}},
+	{2, {0xc5, 0xf8}},
+	{2, {0xc5, 0xff}},
+	{3, {0xc4, 0xe1, 0x79}},
+	{3, {0xc4, 0xe2, 0x7d}},
+	{3, {0xc4, 0xe2, 0xf8}},
+	{3, {0xc4, 0xe3, 0x7d}},
+	{4, {0x62, 0xf1, 0x7c, 0x48}},
+	{4, {0x62, 0xf1, 0xfd, 0x48}},
+	{4, {0x62, 0xf2, 0x7d, 0x49}},
+	{4, {0x62, 0xf3, 0xfd, 0x48}},
+	{4, {0x62, 0xf5, 0x7c, 0x48}},
+	{4, {0x62, 0xf6, 0x7d, 0x48}},
+	{3, {0x8f, 0xe8, 0x78}},
+	{3, {0x8f, 0xe9, 0x78}},
+	{3, {0x8f, 0xea, 0x78}},
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -308,8 +322,8 @@ static uint64_t random_number(void)
 /* Random bytes, half of them begun with things that lead to deep places. */
 static void random_string(uint8_t *bytes)
 {
-	static const uint8_t likely[] = { 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x64, 0x48, 0x41, 0x0f,
-					  0x0f, 0xc4, 0xc5, 0x62, 0x8f, 0x4c };
+	static const uint8_t likely[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x64, 0x48,
+					 0x41, 0x0f, 0x0f, 0xc4, 0xc5, 0x62, 0x8f, 0x4c};
 	uint64_t choice = random_number();
 
 	for (unsigned i = 0; i < STRING; i += 8) {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's page-table walk (SDM vol. 3, chapter 4; APM vol. 2, chapter 5): what the CPU's walker would do. */
+/* The guest's page-table walk (SDM vol. 3, chapter 4; APM vol. 2, chapter 5): what the CPU's walker
+ * would do. */
 #include "emu.h"
 
-#define CR0_PG   (1ull << 31)
-#define CR0_WP   (1ull << 16)
-#define CR4_PSE  (1ull << 4)
-#define CR4_PAE  (1ull << 5)
-#define CR4_LA57 (1ull << 12)
-#define CR4_SMEP (1ull << 20)
-#define CR4_SMAP (1ull << 21)
-#define EFER_LMA (1ull << 10)
-#define EFER_NXE (1ull << 11)
+#define CR0_PG	  (1ull << 31)
+#define CR0_WP	  (1ull << 16)
+#define CR4_PSE	  (1ull << 4)
+#define CR4_PAE	  (1ull << 5)
+#define CR4_LA57  (1ull << 12)
+#define CR4_SMEP  (1ull << 20)
+#define CR4_SMAP  (1ull << 21)
+#define EFER_LMA  (1ull << 10)
+#define EFER_NXE  (1ull << 11)
 #define RFLAGS_AC (1ull << 18)
 
 #define PTE_P  0x01ull
@@ -21,15 +22,15 @@
 #define PTE_PS 0x80ull
 #define PTE_NX (1ull << 63)
 
-#define ERROR_P    0x01u /* SDM vol. 3, 4.7 */
-#define ERROR_W    0x02u
-#define ERROR_U    0x04u
+#define ERROR_P	   0x01u /* SDM vol. 3, 4.7 */
+#define ERROR_W	   0x02u
+#define ERROR_U	   0x04u
 #define ERROR_RSVD 0x08u
-#define ERROR_I    0x10u
+#define ERROR_I	   0x10u
 
-#define PAGE_FAULT 14u
+#define PAGE_FAULT   14u
 #define WALK_RETRIES 8 /* the guest changes its tables under us: let it run */
-#define MAX_LEVELS 5
+#define MAX_LEVELS   5
 
 enum paging_kind { PAGING_32, PAGING_PAE, PAGING_LONG };
 
@@ -69,13 +70,13 @@ static unsigned levels_of(const struct emu_paging *paging, enum paging_kind kind
 static enum emu_result page_fault(const struct walk *w, uint32_t error, struct emu_translation *out)
 {
 	const struct emu_paging *paging = w->paging;
-	bool fetch_reported = (paging->cr4 & CR4_SMEP) ||
-			      ((paging->cr4 & CR4_PAE) && (paging->efer & EFER_NXE));
+	bool fetch_reported =
+		(paging->cr4 & CR4_SMEP) || ((paging->cr4 & CR4_PAE) && (paging->efer & EFER_NXE));
 
 	error |= w->access & (ERROR_W | ERROR_U);
 	if ((w->access & EMU_WALK_FETCH) && fetch_reported)
 		error |= ERROR_I;
-	out->fault = (struct emu_fault){ .vector = PAGE_FAULT, .error = error, .cr2 = w->linear };
+	out->fault = (struct emu_fault){.vector = PAGE_FAULT, .error = error, .cr2 = w->linear};
 	return EMU_FAULT;
 }
 
@@ -113,7 +114,8 @@ static uint64_t reserved_8(const struct walk *w, uint64_t entry)
 	return reserved;
 }
 
-/* PSE-36: bits 20:13 hold address bits 39:32 as far as they exist; bit 21 is reserved (SDM vol. 3, table 4-4). */
+/* PSE-36: bits 20:13 hold address bits 39:32 as far as they exist; bit 21 is reserved (SDM vol. 3,
+ * table 4-4). */
 static uint64_t reserved_4(const struct walk *w, uint64_t entry)
 {
 	unsigned high = w->paging->physical_bits < 40 ? w->paging->physical_bits - 32 : 8;
@@ -224,7 +226,8 @@ static enum emu_result descend(struct walk *w, struct emu_translation *out)
 	return allowed(w) ? EMU_DONE : page_fault(w, ERROR_P, out);
 }
 
-/* Accessed bits from the top down, the dirty bit in the leaf. EMU_AGAIN: the guest changed an entry meanwhile. */
+/* Accessed bits from the top down, the dirty bit in the leaf. EMU_AGAIN: the guest changed an entry
+ * meanwhile. */
 static enum emu_result mark(struct walk *w)
 {
 	enum emu_result result;
@@ -240,7 +243,8 @@ static enum emu_result mark(struct walk *w)
 			marked |= PTE_D;
 		if (marked == w->entry[level])
 			continue;
-		result = w->ops->replace(w->vm, w->where[level], entry_size(w), w->entry[level], marked);
+		result = w->ops->replace(w->vm, w->where[level], entry_size(w), w->entry[level],
+					 marked);
 		if (result != EMU_DONE)
 			return result;
 		w->entry[level] = marked;
@@ -258,19 +262,22 @@ static void finish(const struct walk *w, struct emu_translation *out)
 		frame |= (entry >> 13 & 0xff) << 32;
 	out->physical = frame | (w->linear & (size - 1));
 	out->page_size = size;
-	out->writable = (entry & PTE_D) &&
-			((w->rights & PTE_W) ||
-			 (!(w->access & EMU_WALK_USER) && !(w->paging->cr0 & CR0_WP)));
+	out->writable = (entry & PTE_D) && ((w->rights & PTE_W) || (!(w->access & EMU_WALK_USER) &&
+								    !(w->paging->cr0 & CR0_WP)));
 }
 
 enum emu_result emu_walk(const struct emu_paging *paging, const struct emu_walk_ops *ops, void *vm,
 			 uint64_t linear, unsigned access, struct emu_translation *out)
 {
-	struct walk w = { .paging = paging, .ops = ops, .vm = vm, .linear = linear, .access = access,
-			  .kind = kind_of(paging) };
+	struct walk w = {.paging = paging,
+			 .ops = ops,
+			 .vm = vm,
+			 .linear = linear,
+			 .access = access,
+			 .kind = kind_of(paging)};
 	enum emu_result result = EMU_AGAIN;
 
-	*out = (struct emu_translation){ .physical = linear, .page_size = 4096, .writable = true };
+	*out = (struct emu_translation){.physical = linear, .page_size = 4096, .writable = true};
 	if (!(paging->cr0 & CR0_PG))
 		return EMU_DONE;
 	w.levels = levels_of(paging, w.kind);

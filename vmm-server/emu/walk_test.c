@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page-table walk against a table of cases: every kind of paging, right, page size, error code, A and D bit. */
+/* The page-table walk against a table of cases: every kind of paging, right, page size, error code,
+ * A and D bit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,29 +9,30 @@
 #include <cmocka.h>
 #include "emu.h"
 
-#define P 0x001ull
-#define W 0x002ull
-#define U 0x004ull
-#define A 0x020ull
-#define D 0x040ull
-#define PS 0x080ull
-#define NX (1ull << 63)
-#define PW (P | W)
-#define PU (P | U)
+#define P   0x001ull
+#define W   0x002ull
+#define U   0x004ull
+#define A   0x020ull
+#define D   0x040ull
+#define PS  0x080ull
+#define NX  (1ull << 63)
+#define PW  (P | W)
+#define PU  (P | U)
 #define PWU (P | W | U)
 
-#define PG (1ull << 31)
-#define WP (1ull << 16)
-#define PSE (1ull << 4)
-#define PAE (1ull << 5)
+#define PG   (1ull << 31)
+#define WP   (1ull << 16)
+#define PSE  (1ull << 4)
+#define PAE  (1ull << 5)
 #define LA57 (1ull << 12)
 #define SMEP (1ull << 20)
 #define SMAP (1ull << 21)
-#define LMA (1ull << 10)
-#define NXE (1ull << 11)
-#define AC (1ull << 18)
+#define LMA  (1ull << 10)
+#define NXE  (1ull << 11)
+#define AC   (1ull << 18)
 
-/* Tables of level n are at n * 0x1000; the walk uses index 1 at every level (0 or 1 of the PAE top). */
+/* Tables of level n are at n * 0x1000; the walk uses index 1 at every level (0 or 1 of the PAE
+ * top). */
 #define LEVELS 5
 struct memory {
 	uint64_t entry[LEVELS + 1];
@@ -62,7 +64,8 @@ static enum emu_result read_entry(void *vm, uint64_t physical, unsigned size, ui
 	return EMU_DONE;
 }
 
-static enum emu_result replace_entry(void *vm, uint64_t physical, unsigned size, uint64_t old, uint64_t value)
+static enum emu_result replace_entry(void *vm, uint64_t physical, unsigned size, uint64_t old,
+				     uint64_t value)
 {
 	struct memory *m = vm;
 	uint64_t *entry = entry_at(m, physical, size);
@@ -78,7 +81,7 @@ static enum emu_result replace_entry(void *vm, uint64_t physical, unsigned size,
 	return EMU_DONE;
 }
 
-static const struct emu_walk_ops ops = { .read = read_entry, .replace = replace_entry };
+static const struct emu_walk_ops ops = {.read = read_entry, .replace = replace_entry};
 
 enum kind { K32, KPAE, K64, K57 };
 
@@ -86,24 +89,34 @@ struct test_case {
 	const char *name;
 	enum kind kind;
 	uint64_t cr0, cr4, efer, rflags; /* besides what the kind needs */
-	uint64_t entry[LEVELS + 1];      /* [1] PTE, [2] PDE … the address part is filled in for tables */
+	uint64_t
+		entry[LEVELS + 1]; /* [1] PTE, [2] PDE … the address part is filled in for tables */
 	unsigned access;
-	int error;          /* of the page fault, or -1: no fault */
+	int error; /* of the page fault, or -1: no fault */
 	uint64_t physical;
 	uint64_t page_size;
 	bool writable;
 };
 
-#define READ 0u
-#define WRITE EMU_WALK_WRITE
-#define USER EMU_WALK_USER
-#define FETCH EMU_WALK_FETCH
+#define READ	 0u
+#define WRITE	 EMU_WALK_WRITE
+#define USER	 EMU_WALK_USER
+#define FETCH	 EMU_WALK_FETCH
 #define IMPLICIT EMU_WALK_IMPLICIT
-#define T4(l4, l3, l2, l1) { 0, (l1), (l2), (l3), (l4), 0 }
-#define T3(l3, l2, l1) { 0, (l1), (l2), (l3), 0, 0 }
-#define T2(l2, l1) { 0, (l1), (l2), 0, 0, 0 }
-#define F 0x123456000ull /* frame of the page */
-#define F32 0x12345000ull
+#define T4(l4, l3, l2, l1)                                                                         \
+	{                                                                                          \
+		0, (l1), (l2), (l3), (l4), 0                                                       \
+	}
+#define T3(l3, l2, l1)                                                                             \
+	{                                                                                          \
+		0, (l1), (l2), (l3), 0, 0                                                          \
+	}
+#define T2(l2, l1)                                                                                 \
+	{                                                                                          \
+		0, (l1), (l2), 0, 0, 0                                                             \
+	}
+#define F	0x123456000ull /* frame of the page */
+#define F32	0x12345000ull
 #define OK4K(p) -1, (p), 0x1000
 
 /* clang-format off */
@@ -207,13 +220,13 @@ static void prepare(const struct test_case *c, struct memory *m, struct emu_pagi
 		if (level > 1 && !(c->entry[level] & 0x7ffffffffffff000))
 			m->entry[level] |= (uint64_t)(level - 1) << 12;
 	}
-	*paging = (struct emu_paging){ .cr0 = PG | c->cr0,
-				       .cr3 = (uint64_t)levels << 12,
-				       .cr4 = c->cr4,
-				       .efer = c->efer,
-				       .rflags = c->rflags,
-				       .physical_bits = 40,
-				       .pages_1g = true };
+	*paging = (struct emu_paging){.cr0 = PG | c->cr0,
+				      .cr3 = (uint64_t)levels << 12,
+				      .cr4 = c->cr4,
+				      .efer = c->efer,
+				      .rflags = c->rflags,
+				      .physical_bits = 40,
+				      .pages_1g = true};
 	if (c->kind != K32)
 		paging->cr4 |= PAE;
 	if (c->kind >= K64)
@@ -223,7 +236,8 @@ static void prepare(const struct test_case *c, struct memory *m, struct emu_pagi
 }
 
 /* Which entries a successful walk marks. */
-static void check_marks(const struct test_case *c, const struct memory *before, const struct memory *m)
+static void check_marks(const struct test_case *c, const struct memory *before,
+			const struct memory *m)
 {
 	unsigned leaf = c->page_size == 0x1000 ? 1 : c->page_size == 0x40000000 ? 3 : 2;
 
@@ -235,7 +249,8 @@ static void check_marks(const struct test_case *c, const struct memory *before, 
 		if (level == leaf && (c->access & WRITE))
 			expected |= D;
 		if (m->entry[level] != expected)
-			fail_msg("%s: level %u is %llx", c->name, level, (unsigned long long)m->entry[level]);
+			fail_msg("%s: level %u is %llx", c->name, level,
+				 (unsigned long long)m->entry[level]);
 	}
 }
 
@@ -282,12 +297,12 @@ static void a_probe_answers_the_same_and_marks_nothing(void **state)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		prepare(&cases[i], &m, &paging);
 		before = m;
-		result = emu_walk(&paging, &ops, &m, linear_of(cases[i].kind), cases[i].access | EMU_WALK_PROBE,
-				  &probed);
+		result = emu_walk(&paging, &ops, &m, linear_of(cases[i].kind),
+				  cases[i].access | EMU_WALK_PROBE, &probed);
 		assert_memory_equal(m.entry, before.entry, sizeof(m.entry));
 		assert_int_equal(m.replaces, 0);
-		assert_int_equal(result, emu_walk(&paging, &ops, &m, linear_of(cases[i].kind), cases[i].access,
-						  &out));
+		assert_int_equal(result, emu_walk(&paging, &ops, &m, linear_of(cases[i].kind),
+						  cases[i].access, &out));
 		assert_int_equal(probed.physical, out.physical);
 		assert_int_equal(probed.fault.error, out.fault.error);
 	}
@@ -339,9 +354,9 @@ static void a_table_outside_ram_ends_the_walk(void **state)
 
 static void without_paging_linear_is_physical(void **state)
 {
-	struct emu_paging paging = { .cr0 = 1, .cr4 = PAE, .physical_bits = 40 };
+	struct emu_paging paging = {.cr0 = 1, .cr4 = PAE, .physical_bits = 40};
 	struct emu_translation out;
-	struct memory m = { .size = 8 };
+	struct memory m = {.size = 8};
 
 	(void)state;
 	assert_int_equal(emu_walk(&paging, &ops, &m, 0xfee00020, USER | WRITE, &out), EMU_DONE);
@@ -352,7 +367,8 @@ static void without_paging_linear_is_physical(void **state)
 
 static void one_gib_pages_can_be_hidden(void **state)
 {
-	struct test_case c = { "", K64, 0, 0, 0, 0, T4(PW, 0xc0000000 | PS | PW, 0, 0), READ, 9, 0, 0, false };
+	struct test_case c = {"",   K64, 0, 0, 0,    0, T4(PW, 0xc0000000 | PS | PW, 0, 0),
+			      READ, 9,	 0, 0, false};
 	struct emu_translation out;
 	struct emu_paging paging;
 	struct memory m;
