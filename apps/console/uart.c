@@ -94,16 +94,17 @@ void uart_want_room(bool wanted)
 }
 
 /*
- * Reading IIR takes the transmitter's cause back. The line is an edge: it must have been low once before it can rise
- * again, so a byte that came in the meantime is looked for first.
+ * The line is an edge, and one that comes while it is masked may be lost. So it is unmasked first, and what is pending
+ * then is looked for: either it is seen here, or the line was low and its next edge will come.
  */
 bool uart_acknowledge(void)
 {
-	for (int i = 0; i < MAX_CAUSES && (in(IIR) & IIR_NONE) == 0; i++) {
-		if ((in(LSR) & LSR_RECEIVED) != 0)
-			return false;
-	}
 	if (cairn_irq_ack(SEL_SERIAL_IRQ) != CAIRN_OK)
-		uart_want_room(false); /* no interrupt will come any more: do not count on one */
-	return true;
+		return true;
+	/* Reading IIR takes the transmitter's cause back; that of received bytes stays until they are read. */
+	for (int i = 0; i < MAX_CAUSES; i++) {
+		if ((in(IIR) & IIR_NONE) != 0)
+			return true;
+	}
+	return (in(LSR) & LSR_RECEIVED) == 0;
 }

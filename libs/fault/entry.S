@@ -10,13 +10,14 @@
 
 	.set	STACK_VA, 0x30000000	/* SERVER_STACK_VA, checked in layout.c like all of these */
 	.set	BUFFER_VA, 0x10100000	/* SERVER_BUFFER_VA */
-	.set	THREADS, 256		/* buffers end where SERVER_STATE_VA begins */
+	.set	THREADS, 8		/* SEL_THREAD .. SEL_CHANNEL - 1 */
+	.set	STUB_BITS, 4
 	.set	FAULT_ACTIVE, 3968
 	.set	FAULT_POISON, 4000
 	.set	FAULT_RIP, 4008
 	.set	FAULT_RSP, 4016
 	.set	FAULT_RFLAGS, 4024
-	.set	SAVED, 4032		/* reserved[0..7]: RAX, RCX, then a frame for IRETQ */
+	.set	SAVED, 4032		/* reserved[0..2]: RAX, RCX, the stub */
 
 	/* The linker's bounds of section cairn_fixups; both 0 in a server that touches no guest memory. */
 	.weak	__start_cairn_fixups
@@ -56,21 +57,33 @@ found:	mov	16(%rcx), %rcx		/* the fix-up; the accessors expect RCX to change */
 	cld
 	jmp	*%rcx
 
-repeat:	mov	FAULT_RIP(%rsp), %rax
+	/*
+	 * Everything as it was, then a jump to the faulting address. That takes two memory operands at addresses which no
+	 * register may hold, hence one stub per thread. (IRETQ would do all at once, but QEMU's TCG reads its frame with
+	 * the kernel's rights, which SMAP refuses.)
+	 */
+repeat:	mov	%rsp, %rax
+	sub	$BUFFER_VA, %rax
+	shr	$12 - STUB_BITS, %rax
+	add	$stubs, %rax
 	mov	%rax, SAVED + 16(%rsp)
-	mov	%cs, %eax
-	mov	%rax, SAVED + 24(%rsp)
-	mov	FAULT_RFLAGS(%rsp), %rax
-	mov	%rax, SAVED + 32(%rsp)
-	mov	FAULT_RSP(%rsp), %rax
-	mov	%rax, SAVED + 40(%rsp)
-	mov	%ss, %eax
-	mov	%rax, SAVED + 48(%rsp)
 	mov	SAVED(%rsp), %rax
 	mov	SAVED + 8(%rsp), %rcx
-	lea	SAVED + 16(%rsp), %rsp
-	iretq
+	lea	FAULT_RFLAGS(%rsp), %rsp
+	popfq
+	lea	16(%rsp), %rsp
+	ret
 	.size cairn_fault_entry, . - cairn_fault_entry
+
+	.balign	1 << STUB_BITS
+stubs:
+	.set	buffer, BUFFER_VA
+	.rept	THREADS
+	mov	buffer + FAULT_RSP, %rsp
+	jmp	*buffer + FAULT_RIP
+	.balign	1 << STUB_BITS
+	.set	buffer, buffer + 4096
+	.endr
 
 	/* RSP points to no stack of this server: the original place of the fault is lost, this one tells why. */
 	.globl cairn_fault_bad_stack

@@ -7,7 +7,7 @@
 
 _Static_assert(SERVER_STACK_VA == 0x30000000, "STACK_VA");
 _Static_assert(SERVER_BUFFER_VA == 0x10100000, "BUFFER_VA");
-_Static_assert(SERVER_STATE_VA - SERVER_BUFFER_VA == 256 * PAGE_SIZE_4K, "THREADS");
+_Static_assert(SEL_CHANNEL - SEL_THREAD == 8, "THREADS");
 _Static_assert(offsetof(struct message_buffer, fault_active) == 3968, "FAULT_ACTIVE");
 _Static_assert(offsetof(struct message_buffer, fault_poison) == 4000, "FAULT_POISON");
 _Static_assert(offsetof(struct message_buffer, fault_rip) == 4008, "FAULT_RIP");
