@@ -123,7 +123,7 @@ static void delete_itself(uint64_t arg)
 	worker_tell();
 }
 
-__attribute__((unused)) static void thread_deletes_itself(void)
+static void thread_deletes_itself(void)
 {
 	struct worker w;
 
@@ -212,6 +212,7 @@ void suite_lifetimes(void)
 	in_arena(another_domain);
 	in_arena(handlers_space_goes);
 	in_arena(table_goes);
+	in_arena(thread_deletes_itself);
 	in_arena(thread_suspends_itself);
 	in_arena(suspended_in_a_call);
 	in_arena(supervisor_goes);
