@@ -500,6 +500,125 @@ static void division_knows_its_limits(void **state)
 	assert_int_equal(EXECUTE(&w, 0x48, 0xf7, 0xfb), EMU_FAULT);
 }
 
+static uint64_t random_state = 20240607;
+
+static uint64_t rnd(void)
+{
+	random_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
+	uint64_t z = random_state;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static enum emu_result random_answer(void)
+{
+	static const enum emu_result answers[] = {EMU_DONE, EMU_DONE,  EMU_DONE,
+						  EMU_DONE, EMU_FAULT, EMU_ABORTED};
+
+	return answers[rnd() % 6];
+}
+
+static enum emu_result read_anything(struct emu_ctx *ctx, uint64_t linear, void *data,
+				     unsigned size, bool to_write)
+{
+	(void)ctx;
+	(void)linear;
+	(void)to_write;
+	for (unsigned i = 0; i < size; i++)
+		((uint8_t *)data)[i] = (uint8_t)rnd();
+	return random_answer();
+}
+
+static enum emu_result write_anything(struct emu_ctx *ctx, uint64_t linear, const void *data,
+				      unsigned size)
+{
+	(void)ctx;
+	(void)linear;
+	(void)data;
+	(void)size;
+	return random_answer();
+}
+
+static enum emu_result replace_anything(struct emu_ctx *ctx, uint64_t linear, const void *old,
+					const void *data, unsigned size)
+{
+	(void)old;
+	return rnd() & 1 ? EMU_AGAIN : write_anything(ctx, linear, data, size);
+}
+
+static enum emu_result probe_anything(struct emu_ctx *ctx, uint64_t linear, unsigned size)
+{
+	return write_anything(ctx, linear, NULL, size);
+}
+
+static enum emu_result port_anything(struct emu_ctx *ctx, uint16_t port, unsigned size,
+				     uint32_t *value)
+{
+	assert_int_equal(port, ctx->io_port);
+	assert_true(size == 1 || size == 2 || size == 4);
+	*value = (uint32_t)rnd();
+	return random_answer();
+}
+
+static enum emu_result port_away(struct emu_ctx *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+	return port_anything(ctx, port, size, &value);
+}
+
+static void random_guest(struct vcpu_state *s)
+{
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		s->gpr[i] = rnd() >> (rnd() & 63);
+	s->rip = rnd() >> (rnd() & 63);
+	s->rflags = rnd();
+	s->cr0 = rnd();
+	s->cr4 = rnd();
+	s->efer = rnd();
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		s->seg[i] = (struct vcpu_segment){.sel = (uint16_t)rnd(),
+						  .attr = (uint16_t)rnd(),
+						  .limit = (uint32_t)(rnd() >> (rnd() & 63)),
+						  .base = rnd() >> (rnd() & 63)};
+}
+
+/* Whatever a guest's registers and bytes are: an answer, and nothing half done. */
+static void anything_is_done_wholly_or_not_at_all(void **state)
+{
+	static const struct emu_ops anything = {read_anything,	write_anything, replace_anything,
+						probe_anything, port_anything,	port_away};
+	struct vcpu_state guest = {0}, before;
+	struct emu_ctx ctx = {.state = &guest, .ops = &anything, .rep_limit = 8};
+	enum emu_result result;
+	struct emu_insn insn;
+	uint8_t bytes[16];
+	unsigned executed = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000000; i++) {
+		for (unsigned j = 0; j < sizeof(bytes); j++)
+			bytes[j] = (uint8_t)rnd();
+		random_guest(&guest);
+		if (rnd() & 1)
+			guest.gpr[GPR_RDX] = 0x3f8;
+		ctx.io_port = rnd() & 1 ? 0x3f8 : -1;
+		if (emu_decode(bytes, 15, emu_mode(&guest) | (rnd() & EMU_MODE_AMD), &insn) !=
+		    EMU_DECODE_OK)
+			continue;
+		before = guest;
+		result = emu_execute(&ctx, &insn);
+		executed += result == EMU_DONE;
+		if (insn.op >= EMU_MOVS && insn.op <= EMU_OUTS && (insn.prefixes & 6))
+			assert_true(result == EMU_DONE || guest.rip == before.rip);
+		else if (result != EMU_DONE)
+			assert_memory_equal(&guest, &before, sizeof(before));
+		assert_true(result != EMU_UNSUPPORTED ||
+			    memcmp(&guest, &before, sizeof(before)) == 0);
+	}
+	assert_true(executed > 100000);
+}
+
 static void a_device_access_of_linux_works(void **state)
 {
 	struct world w;
@@ -535,6 +654,7 @@ int main(void)
 		cmocka_unit_test(expand_down_segments_end_where_their_size_says),
 		cmocka_unit_test(cmpxchg_writes_either_way),
 		cmocka_unit_test(division_knows_its_limits),
+		cmocka_unit_test(anything_is_done_wholly_or_not_at_all),
 		cmocka_unit_test(a_device_access_of_linux_works),
 	};
 
