@@ -24,6 +24,7 @@ void suite_faults(void);
 void suite_registers(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);
+void suite_ports(void);
 void suite_machinecheck(void);
 void suite_random(void);
 void suite_libc(void);

@@ -84,7 +84,8 @@ static const struct suite {
 	{"threads", suite_threads},	{"faults", suite_faults},
 	{"registers", suite_registers}, {"vcpu", suite_vcpu},
 	{"lifetimes", suite_lifetimes}, {"machinecheck", suite_machinecheck},
-	{"random", suite_random},	{"libc", suite_libc},
+	{"ports", suite_ports},		{"random", suite_random},
+	{"libc", suite_libc},
 };
 
 int main(int argc, char **argv)
