@@ -96,6 +96,8 @@ static void on_io(struct vcpu *v)
 	unsigned size = VCPU_IO_SIZE(q);
 	uint32_t value;
 
+	if (size > 4)
+		size = 4; /* the kernel never says so */
 	if ((q & VCPU_IO_STRING) || s->inst_len == 0 || needs_redo(v)) {
 		redo_with_all_state(v, port);
 		return;
