@@ -316,8 +316,10 @@ static void pagetable_destroy(uint32_t slot)
 	if (s->deposit)
 		frame_unmap(s->deposit);
 	pt_unlink(slot);
-	if (s->pt_level == 4)
+	if (s->pt_level == 4) {
 		object_users_stop(slot);
+		hal_space_leave(s->base);
+	}
 	hal_flush(s->pt_kind);
 }
 

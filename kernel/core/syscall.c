@@ -153,12 +153,19 @@ static status_t live_place(struct ec *e, uint32_t *s)
 	return st == CAIRN_OK && !slot_live(*s) ? CAIRN_ERR_CAP : st;
 }
 
+/* The caller may have deleted itself: its object is gone then. */
+static void end_removal(struct ec *e, status_t st)
+{
+	if (hal_cpu()->current == e)
+		e->gpr[GPR_RAX] = st;
+}
+
 static void sys_delete(struct ec *e)
 {
 	uint32_t s;
 	status_t st = live_place(e, &s);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? cap_delete(s) : st;
+	end_removal(e, st == CAIRN_OK ? cap_delete(s) : st);
 }
 
 static void sys_revoke(struct ec *e)
@@ -166,7 +173,7 @@ static void sys_revoke(struct ec *e)
 	uint32_t s;
 	status_t st = live_place(e, &s);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? cap_revoke(s) : st;
+	end_removal(e, st == CAIRN_OK ? cap_revoke(s) : st);
 }
 
 static void sys_pagetable_link(struct ec *e)

@@ -65,6 +65,8 @@ void hal_pt_clear(uint64_t pt, uint32_t index);
 int hal_pt_used(uint64_t pt, uint32_t index);
 /* No CPU uses an old translation of `kind` any more. */
 void hal_flush(uint8_t kind);
+/* No CPU stands in the host space of this root any more. */
+void hal_space_leave(uint64_t root);
 /* Entries [0, limit) of a table are user level's: 255 in a host root, else 512. */
 uint32_t hal_pt_limit(uint8_t kind, uint8_t level);
 

@@ -230,6 +230,14 @@ void hal_flush(uint8_t kind)
 		guest_flush_generation++;
 }
 
+void hal_space_leave(uint64_t root)
+{
+	if (hal_cpu()->cr3 != root)
+		return;
+	hal_cpu()->cr3 = kernel_pml4();
+	write_cr3(kernel_pml4());
+}
+
 int pt_poisoned(uint64_t root, uint64_t address)
 {
 	uint64_t pt = root, e;

@@ -55,7 +55,7 @@ int host_boot(void **state)
 uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 		 uint64_t a6)
 {
-	e->gpr[GPR_RAX] = number + (number < CAIRN_CALL_BASE ? CAIRN_CALL_BASE : 0);
+	e->gpr[GPR_RAX] = CAIRN_CALL_BASE + number;
 	e->gpr[GPR_RDI] = a1;
 	e->gpr[GPR_RSI] = a2;
 	e->gpr[GPR_RDX] = a3;

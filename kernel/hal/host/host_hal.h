@@ -11,7 +11,7 @@
 #define HOST_RAM_END  (HOST_RAM_BASE + HOST_RAM_SIZE)
 #define HOST_PAGES    (HOST_RAM_SIZE / PAGE_SIZE_4K)
 #define HOST_LINES    24u
-#define HOST_EVENTS   64u
+#define HOST_EVENTS   1024u
 #define HOST_RECORDS  40u
 
 /* A word of a paging structure: address, one of these, and RIGHT_* << HOST_PT_RIGHTS. */
@@ -55,7 +55,7 @@ struct host {
 };
 extern struct host host;
 
-/* An empty machine: RAM holds a pattern that is not zero, nothing is in the window, slots[] is not backed. */
+/* An empty machine: RAM is zero, nothing is in the window, slots[] is not backed. */
 void host_reset(void);
 /* The tests' own view of physical memory; the kernel's is hal_window(). */
 void *host_ram(uint64_t phys);
