@@ -11,15 +11,15 @@
 #include "mux.h"
 #include "uart.h"
 
-#define LOG_BURST  64u /* records taken from one server before the others have their turn */
-#define KEYS_BURST 64u
+#define LOG_BURST    64u /* records taken from one server before the others have their turn */
+#define KEYS_BURST   64u
 #define CHANNEL_BITS ((1ull << SERVER_CHANNELS) - 1)
 
 static struct mux mux;
 
 /* What this server's channels are: their index is that of struct server_info. */
 static struct port {
-	int vm;           /* CHANNEL_TTY: number of the VM in the multiplexer */
+	int vm;		  /* CHANNEL_TTY: number of the VM in the multiplexer */
 	uint64_t dropped; /* CHANNEL_LOG: already reported */
 } ports[SERVER_CHANNELS];
 
@@ -31,7 +31,7 @@ static void own_line(const char *text, size_t length)
 	mux_log(&mux, "console", text, length, false, false);
 }
 
-const struct cairn_hooks cairn_hooks = { .log_line = own_line };
+const struct cairn_hooks cairn_hooks = {.log_line = own_line};
 
 static uint64_t now_us(void)
 {
@@ -45,7 +45,8 @@ static const struct server_channel *channel_of(unsigned n, enum channel_kind kin
 	return channel->present && channel->kind == (uint32_t)kind ? channel : NULL;
 }
 
-/* A signal to a server that is gone finds nobody; its next generation looks at its rings when it starts. */
+/* A signal to a server that is gone finds nobody; its next generation looks at its rings when it
+ * starts. */
 static void poke(unsigned n)
 {
 	if (cairn_signal(SEL_CHANNEL + n) != CAIRN_OK)
@@ -74,7 +75,8 @@ static void find_vms(void)
 	}
 }
 
-static void report_drops(unsigned n, const struct server_channel *channel, const struct log_ring *ring)
+static void report_drops(unsigned n, const struct server_channel *channel,
+			 const struct log_ring *ring)
 {
 	uint64_t dropped = __atomic_load_n(&ring->dropped, __ATOMIC_RELAXED);
 
@@ -101,8 +103,8 @@ static bool take_log(unsigned n, const struct server_channel *channel)
 }
 
 /*
- * Takes a VM's output while it finds room; a VM whose ring was filling up is told that there is room again.
- * Whether it may be called again at once.
+ * Takes a VM's output while it finds room; a VM whose ring was filling up is told that there is
+ * room again. Whether it may be called again at once.
  */
 static bool take_tty(unsigned n)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The console's multiplexer: who may write on the terminal's current line, and what is kept until it is shown. */
+/* The console's multiplexer: who may write on the terminal's current line, and what is kept until
+ * it is shown. */
 #include <string.h>
 #include "mux.h"
 
@@ -54,7 +55,8 @@ static void put_mark(struct mux *mux, const char *name)
 	put_text(mux, "] ");
 }
 
-/* Puts the cursor behind what was shown of this VM's unfinished line, showing that again if need be. */
+/* Puts the cursor behind what was shown of this VM's unfinished line, showing that again if need
+ * be. */
 static void own_line(struct mux *mux, int index)
 {
 	struct mux_vm *vm = &mux->vm[index];
@@ -155,10 +157,12 @@ static char printable(char c)
 	return (unsigned char)c >= ' ' && c != 0x7f ? c : c == '\t' ? ' ' : '?';
 }
 
-void mux_log(struct mux *mux, const char *server, const char *text, size_t length, bool vmm, bool more)
+void mux_log(struct mux *mux, const char *server, const char *text, size_t length, bool vmm,
+	     bool more)
 {
 	struct mux_log_record *record = &mux->log[mux->log_end % MUX_LOG_LINES];
-	const struct mux_log_record *before = &mux->log[(mux->log_end + MUX_LOG_LINES - 1) % MUX_LOG_LINES];
+	const struct mux_log_record *before =
+		&mux->log[(mux->log_end + MUX_LOG_LINES - 1) % MUX_LOG_LINES];
 
 	memset(record, 0, sizeof(*record));
 	strncpy(record->server, server, sizeof(record->server) - 1);
@@ -338,7 +342,8 @@ static void select_vm(struct mux *mux, int index)
 static void help(struct mux *mux)
 {
 	say(mux, "Ctrl-] and a digit: the keyboard goes to that VM");
-	say(mux, "Ctrl-] a: show all VMs, each line marked; Ctrl-] r: show only the VM with the keyboard, as it is");
+	say(mux, "Ctrl-] a: show all VMs, each line marked; Ctrl-] r: show only the VM with the "
+		 "keyboard, as it is");
 	say(mux, "Ctrl-] s: show the system log; Ctrl-] h: this help; Ctrl-] Ctrl-]: send Ctrl-]");
 }
 
@@ -372,7 +377,7 @@ static void command(struct mux *mux, uint8_t byte)
 
 struct mux_input mux_key(struct mux *mux, uint8_t byte)
 {
-	struct mux_input nothing = { MUX_NOBODY, 0 }, typed = { mux->input, byte };
+	struct mux_input nothing = {MUX_NOBODY, 0}, typed = {mux->input, byte};
 
 	if (!mux->escaped) {
 		mux->escaped = byte == MUX_ESCAPE;

@@ -50,8 +50,9 @@ static void complete_lines_are_marked(void **state)
 	vm_says(0, "one\r\ntwo\r\n\r\n", 0);
 	vm_says(1, "three\n", 0);
 	log_says("mca", "four", false);
-	assert_string_equal(screen(0), "[linux-1] one\r\n[linux-1] two\r\n[linux-1] \r\n[linux-2] three\r\n"
-				       "[system] mca: four\r\n");
+	assert_string_equal(screen(0),
+			    "[linux-1] one\r\n[linux-1] two\r\n[linux-1] \r\n[linux-2] three\r\n"
+			    "[system] mca: four\r\n");
 }
 
 static void unfinished_line_waits_then_shows_as_prompt(void **state)
@@ -165,7 +166,8 @@ static void digit_moves_the_keyboard(void **state)
 	assert_int_equal(mux_key(&mux, '2').vm, MUX_NOBODY);
 	assert_int_equal(mux_key(&mux, 'b').vm, 1);
 	assert_int_equal(mux.mode, MUX_ALL);
-	keys("\x1d" "9");
+	keys("\x1d"
+	     "9");
 	assert_int_equal(mux_key(&mux, 'c').vm, 1);
 	assert_string_equal(screen(0), "[system] console: there is no such VM\r\n");
 }
@@ -187,7 +189,8 @@ static void hidden_vm_is_shown_when_it_gets_the_keyboard(void **state)
 	assert_true(mux_set_mode(&mux, "mode=raw:linux-1"));
 	vm_says(1, "hello\r\n/ # ", 0);
 	assert_string_equal(screen(0), "");
-	keys("\x1d" "2");
+	keys("\x1d"
+	     "2");
 	assert_string_equal(screen(0), "[linux-2] \r\nhello\r\n/ # ");
 }
 
@@ -201,7 +204,8 @@ static void backlog_keeps_the_newest(void **state)
 	for (unsigned i = 0; i < 2 * MUX_BACKLOG / MUX_CHUNK; i++)
 		mux_vm_bytes(&mux, 1, chunk, sizeof(chunk), 0);
 	vm_says(1, "newest", 0);
-	keys("\x1d" "2");
+	keys("\x1d"
+	     "2");
 	screen(0);
 	assert_int_equal(strlen(seen), strlen("[linux-2] \r\n") + MUX_BACKLOG);
 	assert_string_equal(seen + strlen(seen) - 6, "newest");
@@ -211,7 +215,9 @@ static void full_output_keeps_log_for_later(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 1500; i++)
-		log_says("tests", "0123456789012345678901234567890123456789012345678901234567890123456789", false);
+		log_says("tests",
+			 "0123456789012345678901234567890123456789012345678901234567890123456789",
+			 false);
 	mux_pump(&mux, 0);
 	assert_true(mux_room(&mux) < 1024);
 	assert_false(mux_is_empty(&mux));
@@ -229,10 +235,12 @@ static void bad_modes_are_refused(void **state)
 	assert_true(mux_set_mode(&mux, "mode=all"));
 }
 
-/* A hostile VM may write any bytes, and anything may be typed at any time: nothing is read or written outside. */
+/* A hostile VM may write any bytes, and anything may be typed at any time: nothing is read or
+ * written outside. */
 static void any_bytes_in_any_order_are_survived(void **state)
 {
-	static const char wanted[] = "\r\n\x1d" "12ars\x1bh";
+	static const char wanted[] = "\r\n\x1d"
+				     "12ars\x1bh";
 	char chunk[MUX_CHUNK];
 
 	(void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Driver of the 16550 at COM1, register names as in its data sheet (National Semiconductor PC16550D). */
+/* Driver of the 16550 at COM1, register names as in its data sheet (National Semiconductor
+ * PC16550D). */
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
 #include "uart.h"
@@ -12,20 +13,20 @@
 #define MCR  (COM1 + 4)
 #define LSR  (COM1 + 5)
 
-#define IER_RECEIVED    0x01
-#define IER_THR_EMPTY   0x02
-#define IIR_NONE        0x01
-#define FCR_START       0x07 /* FIFOs on and empty; an interrupt for each received byte */
-#define LCR_8N1         0x03
-#define LCR_DLAB        0x80
-#define MCR_START       0x0b /* DTR, RTS, and OUT2, which lets the interrupt through on a PC */
-#define LSR_RECEIVED    0x01
-#define LSR_THR_EMPTY   0x20
-#define LSR_IDLE        0x40
-#define DIVISOR_115200  1
-#define FIFO            16
-#define MAX_POLLS       100000
-#define MAX_CAUSES      16
+#define IER_RECEIVED   0x01
+#define IER_THR_EMPTY  0x02
+#define IIR_NONE       0x01
+#define FCR_START      0x07 /* FIFOs on and empty; an interrupt for each received byte */
+#define LCR_8N1	       0x03
+#define LCR_DLAB       0x80
+#define MCR_START      0x0b /* DTR, RTS, and OUT2, which lets the interrupt through on a PC */
+#define LSR_RECEIVED   0x01
+#define LSR_THR_EMPTY  0x20
+#define LSR_IDLE       0x40
+#define DIVISOR_115200 1
+#define FIFO	       16
+#define MAX_POLLS      100000
+#define MAX_CAUSES     16
 
 static uint8_t ier = IER_RECEIVED;
 
@@ -61,7 +62,7 @@ bool uart_start(void)
 
 bool uart_receive(uint8_t *byte)
 {
-	if ((in(LSR) & LSR_RECEIVED) == 0)
+	if ((in(LSR)&LSR_RECEIVED) == 0)
 		return false;
 	*byte = in(RBR);
 	return true;
@@ -69,7 +70,7 @@ bool uart_receive(uint8_t *byte)
 
 size_t uart_room(void)
 {
-	return (in(LSR) & LSR_THR_EMPTY) != 0 ? FIFO : 0;
+	return (in(LSR)&LSR_THR_EMPTY) != 0 ? FIFO : 0;
 }
 
 void uart_send(const char *bytes, size_t length)
@@ -82,7 +83,7 @@ void uart_send(const char *bytes, size_t length)
 
 bool uart_is_idle(void)
 {
-	return (in(LSR) & LSR_IDLE) != 0;
+	return (in(LSR)&LSR_IDLE) != 0;
 }
 
 void uart_want_room(bool wanted)
@@ -94,17 +95,19 @@ void uart_want_room(bool wanted)
 }
 
 /*
- * The line is an edge, and one that comes while it is masked may be lost. So it is unmasked first, and what is pending
- * then is looked for: either it is seen here, or the line was low and its next edge will come.
+ * The line is an edge, and one that comes while it is masked may be lost. So it is unmasked first,
+ * and what is pending then is looked for: either it is seen here, or the line was low and its next
+ * edge will come.
  */
 bool uart_acknowledge(void)
 {
 	if (cairn_irq_ack(SEL_SERIAL_IRQ) != CAIRN_OK)
 		return true;
-	/* Reading IIR takes the transmitter's cause back; that of received bytes stays until they are read. */
+	/* Reading IIR takes the transmitter's cause back; that of received bytes stays until they
+	 * are read. */
 	for (int i = 0; i < MAX_CAUSES; i++) {
-		if ((in(IIR) & IIR_NONE) != 0)
+		if ((in(IIR)&IIR_NONE) != 0)
 			return true;
 	}
-	return (in(LSR) & LSR_RECEIVED) == 0;
+	return (in(LSR)&LSR_RECEIVED) == 0;
 }

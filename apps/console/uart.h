@@ -23,7 +23,8 @@ bool uart_is_idle(void);
 /* Whether an interrupt is wanted when the transmitter has room again. */
 void uart_want_room(bool wanted);
 
-/* Acknowledges the interrupt after everything was looked at; false: there is something to look at again. */
+/* Acknowledges the interrupt after everything was looked at; false: there is something to look at
+ * again. */
 bool uart_acknowledge(void);
 
 #endif

@@ -8,7 +8,7 @@
 #define PRIORITY_LIMIT 64u
 
 /* The order in which servers start. */
-static const enum server_role start_order[] = { ROLE_CONSOLE, ROLE_MCA, ROLE_APP, ROLE_VMM };
+static const enum server_role start_order[] = {ROLE_CONSOLE, ROLE_MCA, ROLE_APP, ROLE_VMM};
 
 static uint32_t first_vcpu(const struct vm *vm)
 {
@@ -27,8 +27,8 @@ bool introduce_to_mca(struct vm *vm)
 		if (server->desc->role != ROLE_MCA || server->state == SERVER_ABSENT)
 			continue;
 		for (unsigned n = 0; n < vm->desc->vcpus; n++) {
-			if (!report(cairn_copy(vm->vcpu[n], server->table, SEL_VCPU + first_vcpu(vm) + n,
-					       RIGHT_GRANT, 0),
+			if (!report(cairn_copy(vm->vcpu[n], server->table,
+					       SEL_VCPU + first_vcpu(vm) + n, RIGHT_GRANT, 0),
 				    "let the mca-server thaw it"))
 				return false;
 		}
@@ -81,9 +81,9 @@ static bool start_all(void)
 bool build_all(void)
 {
 	for (unsigned i = 0; i < description->vm_count; i++)
-		vms[i] = (struct vm){ .desc = &description->vm[i], .index = i };
+		vms[i] = (struct vm){.desc = &description->vm[i], .index = i};
 	for (unsigned i = 0; i < description->server_count; i++)
-		servers[i] = (struct server){ .desc = &description->server[i], .index = i };
+		servers[i] = (struct server){.desc = &description->server[i], .index = i};
 	if (!channels_plan())
 		return false;
 	for (unsigned i = 0; i < description->server_count; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Channels: which there are, their shared memory, and the capabilities with which each side signals the other. */
+/* Channels: which there are, their shared memory, and the capabilities with which each side signals
+ * the other. */
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log_ring.h>
@@ -25,7 +26,7 @@ static bool add(enum channel_kind kind, uint32_t first, uint32_t second, uint32_
 
 	if (channel_count == CHANNELS)
 		return report_text("it has more channels than the root-task keeps track of");
-	*channel = (struct channel){ .kind = kind, .vm = vm };
+	*channel = (struct channel){.kind = kind, .vm = vm};
 	channel->memory = (void *)(WINDOW_CHANNELS + channel_count * CHANNEL_SIZE);
 	set_end(channel, 0, first);
 	set_end(channel, 1, second);
@@ -38,9 +39,11 @@ static bool add(enum channel_kind kind, uint32_t first, uint32_t second, uint32_
 static bool make_memory(struct channel *channel)
 {
 	for (unsigned i = 0; i < CHANNEL_PAGES; i++) {
-		channel->frame[i] = domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a channel");
+		channel->frame[i] =
+			domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a channel");
 		if (channel->frame[i] == 0 ||
-		    !space_map(&root_space, channel->frame[i], (uintptr_t)channel->memory + i * PAGE_SIZE_4K,
+		    !space_map(&root_space, channel->frame[i],
+			       (uintptr_t)channel->memory + i * PAGE_SIZE_4K,
 			       RIGHT_READ | RIGHT_WRITE))
 			return false;
 	}
@@ -74,8 +77,8 @@ static bool plan_server(uint32_t i)
 }
 
 /*
- * Every server's channel 0 is its log: the console's own place 0 stays empty. The mca-server's log comes before the
- * channels to the vmm-servers.
+ * Every server's channel 0 is its log: the console's own place 0 stays empty. The mca-server's log
+ * comes before the channels to the vmm-servers.
  */
 bool channels_plan(void)
 {
@@ -120,9 +123,11 @@ static bool map_memory(struct server *server, const struct channel *channel, uns
 		uint32_t copy = slot_take(&server->domain, true);
 
 		if (copy == 0 ||
-		    !report(cairn_copy(channel->frame[i], ROOT_CAPTABLE, copy, RIGHT_READ | RIGHT_WRITE, 0),
+		    !report(cairn_copy(channel->frame[i], ROOT_CAPTABLE, copy,
+				       RIGHT_READ | RIGHT_WRITE, 0),
 			    "share a channel") ||
-		    !space_map(&server->space, copy, address + i * PAGE_SIZE_4K, RIGHT_READ | RIGHT_WRITE))
+		    !space_map(&server->space, copy, address + i * PAGE_SIZE_4K,
+			       RIGHT_READ | RIGHT_WRITE))
 			return false;
 	}
 	return true;
@@ -139,14 +144,15 @@ static bool give_signal(const struct channel *channel, unsigned side)
 		if (console_signal == 0)
 			console_signal = slot_take(&root_domain, true);
 		return console_signal != 0 &&
-		       report(cairn_copy(thread, ROOT_CAPTABLE, console_signal, RIGHT_SIGNAL, badge),
+		       report(cairn_copy(thread, ROOT_CAPTABLE, console_signal, RIGHT_SIGNAL,
+					 badge),
 			      "connect the console");
 	}
 	/* Nothing is signalled to the root-task this way: it reads no channel. */
 	if (to->server == END_ROOT)
 		return true;
-	return report(cairn_copy(thread, servers[from->server].table, SEL_CHANNEL + from->index, RIGHT_SIGNAL,
-				 badge),
+	return report(cairn_copy(thread, servers[from->server].table, SEL_CHANNEL + from->index,
+				 RIGHT_SIGNAL, badge),
 		      "connect a channel");
 }
 
@@ -181,7 +187,8 @@ bool channels_connect(struct server *server)
 void channels_clear(const struct server *server)
 {
 	for (unsigned n = 0; n < channel_count; n++) {
-		if (channels[n].end[0].server == server->index || channels[n].end[1].server == server->index)
+		if (channels[n].end[0].server == server->index ||
+		    channels[n].end[1].server == server->index)
 			memset(channels[n].memory, 0, CHANNEL_SIZE);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The end of the system: everything stops, the console says its last lines, then the machine is switched off. */
+/* The end of the system: everything stops, the console says its last lines, then the machine is
+ * switched off. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <cairn/hypercalls.h>
@@ -8,11 +9,12 @@
 #include "output.h"
 #include "root.h"
 
-#define DEBUG_EXIT_PORT 0xf4   /* QEMU: isa-debug-exit; its exit status is (value << 1) | 1 */
-#define ACPI_PM1A_PORT  0x604  /* QEMU q35: PM1a control register; SLP_EN with SLP_TYP 0 is S5 there */
-#define ACPI_S5         0x2000
-#define FLUSH_TRIES     200
-#define FLUSH_WAIT_US   10000
+#define DEBUG_EXIT_PORT 0xf4 /* QEMU: isa-debug-exit; its exit status is (value << 1) | 1 */
+#define ACPI_PM1A_PORT                                                                             \
+	0x604 /* QEMU q35: PM1a control register; SLP_EN with SLP_TYP 0 is S5 there */
+#define ACPI_S5	      0x2000
+#define FLUSH_TRIES   200
+#define FLUSH_WAIT_US 10000
 
 static void stop_others(void)
 {

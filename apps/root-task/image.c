@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The boot image: its memory as 2 MiB frames, mapped read-only for the root-task and, module by module, for VMMs. */
+/* The boot image: its memory as 2 MiB frames, mapped read-only for the root-task and, module by
+ * module, for VMMs. */
 #include <cairn/hypercalls.h>
 #include <cairn/types.h>
 #include "root.h"
@@ -31,7 +32,8 @@ static bool map_frame(uint32_t i)
 	frames[i] = slot_take(&root_domain, false);
 	if (frames[i] == 0)
 		return false;
-	return report(cairn_retype(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_2M, ROOT_CAPTABLE, frames[i], 0),
+	return report(cairn_retype(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_2M, ROOT_CAPTABLE, frames[i],
+				   0),
 		      "take the boot image's memory") &&
 	       space_map_large(&root_space, frames[i], WINDOW_IMAGE + i * PAGE_SIZE_2M, RIGHT_READ);
 }
@@ -40,7 +42,8 @@ bool image_open(void)
 {
 	if (!check_header())
 		return false;
-	/* The kernel has made the header and the root-task itself out of the first 2 MiB; no module lies there. */
+	/* The kernel has made the header and the root-task itself out of the first 2 MiB; no module
+	 * lies there. */
 	for (frame_count = 1; frame_count < image->size / PAGE_SIZE_2M; frame_count++) {
 		if (!map_frame(frame_count))
 			return false;

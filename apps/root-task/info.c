@@ -38,7 +38,8 @@ static void fill_ram(struct server_info *info)
 		for (unsigned n = 0; n < vms[i].piece_count && count < SERVER_RAM_PIECES; n++) {
 			const struct vm_piece *piece = &vms[i].piece[n];
 
-			info->ram[count++] = (struct server_ram){ piece->gpa, piece->spa, piece->size, i };
+			info->ram[count++] =
+				(struct server_ram){piece->gpa, piece->spa, piece->size, i};
 		}
 	}
 	info->ram_count = count;
@@ -81,7 +82,8 @@ void info_fill(struct server *server)
 	info->heap_size = ((uint64_t)server->desc->heap_kib << 10) & ~(PAGE_SIZE_4K - 1);
 	info->boot_tsc = cairn_tsc();
 	for (unsigned i = 0; i < description->server_count; i++)
-		memcpy(info->server_names[i], description->server[i].name, sizeof(info->server_names[i]));
+		memcpy(info->server_names[i], description->server[i].name,
+		       sizeof(info->server_names[i]));
 	if (vm != NULL)
 		fill_vm(info, vm);
 	if (server->desc->role == ROLE_MCA)

@@ -12,7 +12,7 @@
 const struct boot_info *const boot = (const struct boot_info *)ROOT_INFO_VA;
 const struct image_header *const image = (const struct image_header *)ROOT_IMAGE_VA;
 const struct system_description *description;
-struct domain root_domain = { .owner = OWNER_ROOT };
+struct domain root_domain = {.owner = OWNER_ROOT};
 struct space root_space;
 
 static unsigned char heap[HEAP_BYTES] __attribute__((aligned(4096)));
@@ -30,7 +30,8 @@ const struct cairn_hooks cairn_hooks = {
 	.heap_size = sizeof(heap),
 };
 
-static const char *check_server(const struct desc_server *server, const struct system_description *system)
+static const char *check_server(const struct desc_server *server,
+				const struct system_description *system)
 {
 	if (memchr(server->name, 0, sizeof(server->name)) == NULL ||
 	    memchr(server->args, 0, sizeof(server->args)) == NULL)
@@ -42,12 +43,14 @@ static const char *check_server(const struct desc_server *server, const struct s
 	return NULL;
 }
 
-/* The composer checked it; this checks that it is what the composer wrote, for this version of the layout. */
+/* The composer checked it; this checks that it is what the composer wrote, for this version of the
+ * layout. */
 static const char *check(const struct system_description *system, uint64_t size)
 {
 	const char *wrong = NULL;
 
-	if (size < sizeof(*system) || system->magic != SYSTEM_MAGIC || system->version != SYSTEM_VERSION)
+	if (size < sizeof(*system) || system->magic != SYSTEM_MAGIC ||
+	    system->version != SYSTEM_VERSION)
 		return "it is not of the version this root-task knows";
 	if (system->server_count > SYSTEM_SERVERS || system->vm_count > SYSTEM_VMS)
 		return "it has too many servers or VMs";

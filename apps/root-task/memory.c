@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory is handed out in chunks: Untypeds of 2 MiB made from those the kernel gave. All that a server and its VM consist
- * of comes from chunks of their own, so revoking these takes them away at once, and the chunks serve their next life.
+ * Memory is handed out in chunks: Untypeds of 2 MiB made from those the kernel gave. All that a
+ * server and its VM consist of comes from chunks of their own, so revoking these takes them away at
+ * once, and the chunks serve their next life.
  */
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
@@ -22,11 +23,11 @@ struct chunk {
 
 static struct chunk chunks[MAX_CHUNKS];
 static uint32_t chunk_count;
-static uint64_t used[BOOT_UNTYPED]; /* of each boot Untyped, as the kernel counts it */
+static uint64_t used[BOOT_UNTYPED];	   /* of each boot Untyped, as the kernel counts it */
 static uint64_t reserve_end, reserve_size; /* left unused below this physical address */
 static bool running;
 static uint32_t probe_slot;
-static const struct domain chunk_domain = { .owner = OWNER_ROOT };
+static const struct domain chunk_domain = {.owner = OWNER_ROOT};
 
 bool memory_init(void)
 {
@@ -71,7 +72,8 @@ static cairn_status_t make_untyped(uint8_t bits, uint32_t selector, uint64_t *ph
 
 		if (at == 0)
 			continue;
-		status = cairn_retype(ROOT_UNTYPED + i, CAP_UNTYPED, bits, ROOT_CAPTABLE, selector, 0);
+		status = cairn_retype(ROOT_UNTYPED + i, CAP_UNTYPED, bits, ROOT_CAPTABLE, selector,
+				      0);
 		if (status != CAIRN_OK)
 			return status;
 		used[i] = at + (1ul << bits) - boot->untyped[i].base;
@@ -91,7 +93,7 @@ static struct chunk *fresh(const struct domain *domain, enum chunk_use use, uint
 		report_text("memory is exhausted: the root-task cannot keep track of more");
 		return NULL;
 	}
-	*chunk = (struct chunk){ .owner = domain->owner, .use = (uint8_t)use, .bits = bits };
+	*chunk = (struct chunk){.owner = domain->owner, .use = (uint8_t)use, .bits = bits};
 	chunk->selector = slot_take(&chunk_domain, false);
 	if (chunk->selector == 0)
 		return NULL;
@@ -109,14 +111,15 @@ static struct chunk *fresh(const struct domain *domain, enum chunk_use use, uint
 }
 
 /*
- * Whether no page of a chunk is poisoned. Only kernel objects are refused on poisoned memory, so the chunk is made
- * one CapTable for a moment: it covers every page, and nothing reads or writes the memory before the check.
+ * Whether no page of a chunk is poisoned. Only kernel objects are refused on poisoned memory, so
+ * the chunk is made one CapTable for a moment: it covers every page, and nothing reads or writes
+ * the memory before the check.
  */
 static bool clean(const struct chunk *chunk)
 {
 	uint64_t first = (boot->slots_total - PROBE_SLOTS) & ~31ul;
-	cairn_status_t status = cairn_retype(chunk->selector, CAP_CAPTABLE, 0, ROOT_CAPTABLE, probe_slot,
-					     first | (uint64_t)PROBE_SLOTS << 32);
+	cairn_status_t status = cairn_retype(chunk->selector, CAP_CAPTABLE, 0, ROOT_CAPTABLE,
+					     probe_slot, first | (uint64_t)PROBE_SLOTS << 32);
 
 	if (status == CAIRN_ERR_POISON)
 		return false;
@@ -165,9 +168,10 @@ static bool next_chunk(struct domain *domain)
 	return chunk != NULL;
 }
 
-/* Makes it in the current chunk, else in another one; a page poisoned since is stepped over as an unused Frame. */
-static cairn_status_t make(struct domain *domain, uint64_t type, uint64_t size_bits, uint32_t selector,
-			   uint64_t param)
+/* Makes it in the current chunk, else in another one; a page poisoned since is stepped over as an
+ * unused Frame. */
+static cairn_status_t make(struct domain *domain, uint64_t type, uint64_t size_bits,
+			   uint32_t selector, uint64_t param)
 {
 	cairn_status_t status = CAIRN_ERR_MEMORY;
 
@@ -231,7 +235,8 @@ uint32_t domain_make_large_frame(struct domain *domain, uint64_t *physical)
 	if (selector == 0)
 		return 0;
 	*physical = chunk->physical;
-	if (report(cairn_retype(chunk->selector, CAP_FRAME, PAGE_BITS_2M, ROOT_CAPTABLE, selector, 0),
+	if (report(cairn_retype(chunk->selector, CAP_FRAME, PAGE_BITS_2M, ROOT_CAPTABLE, selector,
+				0),
 		   "make a 2 MiB frame"))
 		return selector;
 	slot_release(selector);

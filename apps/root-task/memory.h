@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory and capability slots of the root-task: each domain (a server with its VM, or the root-task) owns chunks. */
+/* Memory and capability slots of the root-task: each domain (a server with its VM, or the
+ * root-task) owns chunks. */
 #ifndef ROOT_MEMORY_H
 #define ROOT_MEMORY_H
 
@@ -17,7 +18,8 @@ struct domain {
 
 /* ---- slots.c ---- */
 bool slots_init(void);
-/* An empty selector, or 0 after a message. foreign: what goes there is not made from the domain's own chunks. */
+/* An empty selector, or 0 after a message. foreign: what goes there is not made from the domain's
+ * own chunks. */
 uint32_t slot_take(const struct domain *domain, bool foreign);
 void slot_release(uint32_t selector);
 /* Deletes a domain's foreign capabilities; the others must go by chunks_revoke(). */
@@ -31,7 +33,8 @@ uint32_t slot_numbers_take(uint64_t count);
 bool memory_init(void);
 /* From now on memory may hold poisoned pages: each chunk is looked at before it is used. */
 void memory_running(void);
-/* Makes an object in the domain's memory; returns its selector, or 0 after a message that says what for. */
+/* Makes an object in the domain's memory; returns its selector, or 0 after a message that says what
+ * for. */
 uint32_t domain_make(struct domain *domain, uint64_t type, uint64_t size_bits, uint64_t param,
 		     const char *what);
 /* The same, straight into another CapTable. size_bits may exceed a chunk's. */

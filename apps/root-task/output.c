@@ -8,11 +8,12 @@
 #include <cairn/runtime.h>
 #include "output.h"
 
-/* 16550: data and line-status register, its bit "transmitter holding register empty", depth of the FIFO. */
+/* 16550: data and line-status register, its bit "transmitter holding register empty", depth of the
+ * FIFO. */
 #define COM1_DATA 0x3f8
 #define COM1_LSR  0x3fd
 #define LSR_THRE  0x20
-#define FIFO      16
+#define FIFO	  16
 #define MAX_POLLS 100000
 
 static struct log_ring *console_ring;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The root-task's own output: to the serial port itself until the console server runs, then through its log channel. */
+/* The root-task's own output: to the serial port itself until the console server runs, then through
+ * its log channel. */
 #ifndef ROOT_OUTPUT_H
 #define ROOT_OUTPUT_H
 
@@ -9,7 +10,8 @@ struct log_ring;
 
 void output_line(const char *text, size_t length);
 
-/* From now on lines go to this ring; `console`: selector of the console's Thread, to be signalled. NULL: back. */
+/* From now on lines go to this ring; `console`: selector of the console's Thread, to be signalled.
+ * NULL: back. */
 void output_to_console(struct log_ring *ring, unsigned long console);
 
 /* Makes the console server look at the ring. */

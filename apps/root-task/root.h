@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of the root-task share: servers, VMs, channels, and where things are in its own address space. */
+/* What the parts of the root-task share: servers, VMs, channels, and where things are in its own
+ * address space. */
 #ifndef ROOT_H
 #define ROOT_H
 
@@ -13,15 +14,16 @@
 #include "memory.h"
 #include "space.h"
 
-/* The root-task's own windows: the second 512 GiB of its space, where the kernel has mapped nothing. */
-#define WINDOW_IMAGE    0x8000000000ul /* the system blob */
-#define WINDOW_SCRATCH  0x9000000000ul /* one page, while it is being filled */
-#define WINDOW_INFO     0x9100000000ul /* struct server_info of server i at + i * 2 pages */
+/* The root-task's own windows: the second 512 GiB of its space, where the kernel has mapped
+ * nothing. */
+#define WINDOW_IMAGE	0x8000000000ul /* the system blob */
+#define WINDOW_SCRATCH	0x9000000000ul /* one page, while it is being filled */
+#define WINDOW_INFO	0x9100000000ul /* struct server_info of server i at + i * 2 pages */
 #define WINDOW_CHANNELS 0x9200000000ul /* channel n at + n * CHANNEL_SIZE */
-#define WINDOW_BUFFERS  0x9300000000ul /* message buffers of the root-task's handler threads */
+#define WINDOW_BUFFERS	0x9300000000ul /* message buffers of the root-task's handler threads */
 
-#define SERVER_THREADS 8  /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
-#define VM_VCPUS       7  /* one handler thread each */
+#define SERVER_THREADS 8 /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
+#define VM_VCPUS       7 /* one handler thread each */
 #define VM_PIECES      32
 #define CHANNELS       96
 #define CHANNEL_PAGES  (CHANNEL_SIZE / PAGE_SIZE_4K)
@@ -36,11 +38,12 @@ struct server {
 	uint32_t generation;
 	struct domain domain;
 	struct space space;
-	uint32_t table;                  /* selector of its CapTable */
-	uint32_t numbers, own_numbers;   /* its slot numbers: of the CapTable; for tables it makes itself */
+	uint32_t table; /* selector of its CapTable */
+	uint32_t numbers,
+		own_numbers; /* its slot numbers: of the CapTable; for tables it makes itself */
 	uint32_t thread_count;
 	uint32_t thread[SERVER_THREADS]; /* selectors, 0: main */
-	struct server_info *info;        /* writable, in WINDOW_INFO */
+	struct server_info *info;	 /* writable, in WINDOW_INFO */
 };
 
 struct vm_piece {
@@ -52,23 +55,23 @@ struct vm {
 	unsigned index;
 	struct server *server; /* its vmm-server */
 	bool stopped;
-	struct space space;    /* guest */
+	struct space space; /* guest */
 	uint32_t vcpu[VM_VCPUS];
 	unsigned piece_count;
 	struct vm_piece piece[VM_PIECES];
 };
 
 struct channel_end {
-	uint32_t server;  /* index, or END_ROOT */
-	uint32_t index;   /* of the channel there */
+	uint32_t server; /* index, or END_ROOT */
+	uint32_t index;	 /* of the channel there */
 };
 
 struct channel {
 	enum channel_kind kind;
-	uint32_t vm;      /* or SYSTEM_NONE */
+	uint32_t vm; /* or SYSTEM_NONE */
 	struct channel_end end[2];
 	uint32_t frame[CHANNEL_PAGES];
-	void *memory;     /* in WINDOW_CHANNELS */
+	void *memory; /* in WINDOW_CHANNELS */
 };
 
 extern const struct boot_info *const boot;
@@ -83,7 +86,8 @@ extern struct space root_space;
 bool image_open(void);
 /* Bytes of a module, or NULL: there is no such module. */
 const void *image_module(uint32_t index, uint64_t *size);
-/* Maps a module into a server's payload window from `*used` bytes on; *offset: where it begins there. */
+/* Maps a module into a server's payload window from `*used` bytes on; *offset: where it begins
+ * there. */
 bool image_map_module(struct server *server, uint32_t index, uint64_t *used, uint64_t *offset);
 
 /* ---- server.c ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Builds a server: CapTable, address space, program, stacks, heap, message buffers, threads, granted capabilities. */
+/* Builds a server: CapTable, address space, program, stacks, heap, message buffers, threads,
+ * granted capabilities. */
 #include <string.h>
 #include <cairn/elf.h>
 #include <cairn/hypercalls.h>
@@ -7,21 +8,22 @@
 #include <cairn/types.h>
 #include "root.h"
 
-#define PROGRAM_LOW     0x400000ul
-#define PROGRAM_HIGH    SERVER_INFO_VA
+#define PROGRAM_LOW	0x400000ul
+#define PROGRAM_HIGH	SERVER_INFO_VA
 #define MAX_TABLE_SLOTS 16384u /* what fits a chunk */
-#define OWN_NUMBERS     2048u  /* slot numbers for CapTables that a server with GRANT_MEMORY makes */
-#define STACK_SPACING   0x100000ul
-#define COM1_FIRST      0x3f8u
-#define COM1_LAST       0x3ffu
-#define COM1_IRQ        4u
+#define OWN_NUMBERS	2048u /* slot numbers for CapTables that a server with GRANT_MEMORY makes */
+#define STACK_SPACING	0x100000ul
+#define COM1_FIRST	0x3f8u
+#define COM1_LAST	0x3ffu
+#define COM1_IRQ	4u
 
 struct server servers[SYSTEM_SERVERS];
 
 static bool give(const struct server *server, uint32_t source, uint32_t index, uint64_t rights,
 		 uint64_t badge)
 {
-	return report(cairn_copy(source, server->table, index, rights, badge), "give it a capability");
+	return report(cairn_copy(source, server->table, index, rights, badge),
+		      "give it a capability");
 }
 
 static bool build_table(struct server *server)
@@ -47,9 +49,10 @@ static uint32_t map_new_page(struct server *server, uint64_t address, uint64_t r
 	return frame != 0 && space_map(&server->space, frame, address, rights) ? frame : 0;
 }
 
-/* One page of a segment, filled through the root-task's scratch window before it appears in the server. */
-static bool load_page(struct server *server, const unsigned char *file, const struct elf_segment *segment,
-		      uint64_t page)
+/* One page of a segment, filled through the root-task's scratch window before it appears in the
+ * server. */
+static bool load_page(struct server *server, const unsigned char *file,
+		      const struct elf_segment *segment, uint64_t page)
 {
 	uint64_t start = segment->vaddr > page ? segment->vaddr : page;
 	uint64_t end = segment->vaddr + segment->file_size;
@@ -72,13 +75,15 @@ static bool load_page(struct server *server, const unsigned char *file, const st
 	return space_map(&server->space, frame, page, rights);
 }
 
-static bool load_segment(struct server *server, const unsigned char *file, const struct elf_segment *segment)
+static bool load_segment(struct server *server, const unsigned char *file,
+			 const struct elf_segment *segment)
 {
 	uint64_t end = segment->vaddr + segment->memory_size;
 
 	if ((segment->flags & ELF_FLAG_W) != 0 && (segment->flags & ELF_FLAG_X) != 0)
 		return report_text("its program has a segment that is writable and executable");
-	for (uint64_t page = segment->vaddr & ~(PAGE_SIZE_4K - 1); page < end; page += PAGE_SIZE_4K) {
+	for (uint64_t page = segment->vaddr & ~(PAGE_SIZE_4K - 1); page < end;
+	     page += PAGE_SIZE_4K) {
 		if (!load_page(server, file, segment, page))
 			return false;
 	}
@@ -143,12 +148,15 @@ static bool build_heap(struct server *server)
 	return true;
 }
 
-/* The description: read-only for the server, writable for the root-task through a mapping of its own. */
+/* The description: read-only for the server, writable for the root-task through a mapping of its
+ * own. */
 static bool build_info(struct server *server)
 {
-	server->info = (struct server_info *)(WINDOW_INFO + server->index * SERVER_INFO_PAGES * PAGE_SIZE_4K);
+	server->info = (struct server_info *)(WINDOW_INFO +
+					      server->index * SERVER_INFO_PAGES * PAGE_SIZE_4K);
 	for (uint64_t i = 0; i < SERVER_INFO_PAGES; i++) {
-		uint32_t frame = map_new_page(server, SERVER_INFO_VA + i * PAGE_SIZE_4K, RIGHT_READ);
+		uint32_t frame =
+			map_new_page(server, SERVER_INFO_VA + i * PAGE_SIZE_4K, RIGHT_READ);
 		uint32_t copy = frame != 0 ? slot_take(&server->domain, true) : 0;
 
 		if (copy == 0 ||
@@ -166,8 +174,8 @@ static bool build_info(struct server *server)
 static bool build_thread(struct server *server, unsigned n)
 {
 	struct thread_config *config = (struct thread_config *)ROOT_BUFFER_VA;
-	uint32_t buffer = map_new_page(server, SERVER_BUFFER_VA + n * PAGE_SIZE_4K,
-				       RIGHT_READ | RIGHT_WRITE);
+	uint32_t buffer =
+		map_new_page(server, SERVER_BUFFER_VA + n * PAGE_SIZE_4K, RIGHT_READ | RIGHT_WRITE);
 
 	if (buffer == 0 || !build_stack(server, n))
 		return false;
@@ -212,7 +220,8 @@ static bool build_threads(struct server *server, const struct elf_image *program
 	if (!give(server, server->thread[0], SEL_SELF, RIGHT_SIGNAL, SIGNAL_SELF))
 		return false;
 	for (unsigned n = 1; n < server->thread_count; n++) {
-		if (!give(server, server->thread[n], SEL_THREAD + n, RIGHT_CONTROL | RIGHT_SIGNAL, 0))
+		if (!give(server, server->thread[n], SEL_THREAD + n, RIGHT_CONTROL | RIGHT_SIGNAL,
+			  0))
 			return false;
 	}
 	return configure_main(server, program);
@@ -220,7 +229,8 @@ static bool build_threads(struct server *server, const struct elf_image *program
 
 static bool grant_serial(struct server *server)
 {
-	return give(server, ROOT_IOPORTS, SEL_SERIAL_PORTS, RIGHT_WRITE, COM1_FIRST | COM1_LAST << 16) &&
+	return give(server, ROOT_IOPORTS, SEL_SERIAL_PORTS, RIGHT_WRITE,
+		    COM1_FIRST | COM1_LAST << 16) &&
 	       give(server, ROOT_IRQ, SEL_SERIAL_IRQ, RIGHT_CONTROL, COM1_IRQ | COM1_IRQ << 16);
 }
 

@@ -6,7 +6,7 @@
 
 #define MAX_SLOTS      65536u
 #define SLOTS_PER_PAGE 32u
-#define FOREIGN        0x80u
+#define FOREIGN	       0x80u
 
 static uint8_t owner[MAX_SLOTS];
 static uint32_t first_free, slot_count, next;
@@ -31,7 +31,8 @@ uint32_t slot_take(const struct domain *domain, bool foreign)
 			return slot;
 		}
 	}
-	report_text("the root-task's slots are used up: raise root_slots in the system description");
+	report_text(
+		"the root-task's slots are used up: raise root_slots in the system description");
 	return 0;
 }
 
@@ -41,7 +42,7 @@ void slot_release(uint32_t selector)
 }
 
 /* Deletes in bounded steps, as often as the kernel asks for. */
-static bool delete(uint32_t selector)
+static bool delete (uint32_t selector)
 {
 	cairn_status_t status;
 
@@ -62,7 +63,7 @@ bool slots_delete_foreign(const struct domain *domain)
 	for (uint32_t slot = first_free; slot < slot_count; slot++) {
 		if (owner[slot] != (domain->owner | FOREIGN))
 			continue;
-		if (!delete(slot))
+		if (!delete (slot))
 			return false;
 		owner[slot] = 0;
 	}
@@ -82,7 +83,8 @@ uint32_t slot_numbers_take(uint64_t count)
 	uint64_t first = next_number;
 
 	if (count > boot->slots_total - first) {
-		report_text("the kernel's slots are used up: lower slots in the system description");
+		report_text(
+			"the kernel's slots are used up: lower slots in the system description");
 		return 0;
 	}
 	next_number += count;

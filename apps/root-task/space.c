@@ -60,7 +60,8 @@ static uint32_t add(struct space *space, uint32_t parent, uint64_t address, uint
 	uint32_t selector;
 
 	if (space->count == SPACE_TABLES) {
-		report_text("its address space needs more paging structures than are kept track of");
+		report_text(
+			"its address space needs more paging structures than are kept track of");
 		return 0;
 	}
 	selector = new_table(space, level);
@@ -75,7 +76,8 @@ static uint32_t add(struct space *space, uint32_t parent, uint64_t address, uint
 	return selector;
 }
 
-/* The table of `level` that covers `address`, made with all above it where it is missing; 0 after a message. */
+/* The table of `level` that covers `address`, made with all above it where it is missing; 0 after a
+ * message. */
 static uint32_t table_for(struct space *space, uint64_t address, uint32_t level)
 {
 	uint32_t parent = space->root;
@@ -101,6 +103,7 @@ bool space_map_large(struct space *space, uint32_t frame, uint64_t address, uint
 	uint32_t table = table_for(space, address, 2);
 	uint32_t deposit = table != 0 ? new_table(space, 1) : 0;
 
-	return deposit != 0 && report(cairn_map(frame, table, entry_of(address, 2), rights, deposit),
-				      "map a 2 MiB page");
+	return deposit != 0 &&
+	       report(cairn_map(frame, table, entry_of(address, 2), rights, deposit),
+		      "map a 2 MiB page");
 }

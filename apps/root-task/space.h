@@ -11,11 +11,11 @@
 
 struct space {
 	struct domain *domain;
-	uint32_t kind;  /* enum cairn_pt_kind */
-	uint32_t root;  /* selector */
+	uint32_t kind; /* enum cairn_pt_kind */
+	uint32_t root; /* selector */
 	unsigned count;
 	struct {
-		uint64_t base;     /* first address it covers */
+		uint64_t base; /* first address it covers */
 		uint32_t selector;
 		uint32_t level;
 	} table[SPACE_TABLES];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Supervision. A handler thread takes faults and requests on its callers' time, reports faults at once and queues what is
- * to be done; the main thread does it, so that a server is never changed by a thread that runs for another.
+ * Supervision. A handler thread takes faults and requests on its callers' time, reports faults at
+ * once and queues what is to be done; the main thread does it, so that a server is never changed by
+ * a thread that runs for another.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,9 @@
 #include "root.h"
 
 #define STACK_BYTES   (32 * 1024)
-#define QUEUE         64u
-#define BARRIER       0xffffu /* badge of the main thread's own portal */
-#define WAKE          1ull
+#define QUEUE	      64u
+#define BARRIER	      0xffffu /* badge of the main thread's own portal */
+#define WAKE	      1ull
 #define FIRST_REQUEST ROOT_EXIT
 #define REQUEST_FAULT 1u /* in the queue only */
 #define POISON_FLAG   0x100u
@@ -23,7 +24,7 @@
 extern char cairn_handler_trampoline[], cairn_syscall_entry[];
 
 struct request {
-	uint32_t ready;  /* 0: empty, 1: being written, 2: to be done */
+	uint32_t ready; /* 0: empty, 1: being written, 2: to be done */
 	uint32_t server;
 	uint64_t kind, value[2];
 };
@@ -39,8 +40,8 @@ static bool enqueue(uint32_t server, uint64_t kind, uint64_t first, uint64_t sec
 	for (unsigned i = 0; i < QUEUE; i++) {
 		uint32_t empty = 0;
 
-		if (!__atomic_compare_exchange_n(&queue[i].ready, &empty, 1, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED))
+		if (!__atomic_compare_exchange_n(&queue[i].ready, &empty, 1, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
 		queue[i].server = server;
 		queue[i].kind = kind;
@@ -58,11 +59,11 @@ static unsigned thread_of(uint64_t rsp)
 }
 
 /* w1..w4 as in types.h; the rest lies in the buffer. */
-static void report_fault(uint32_t server, uint64_t w1, uint64_t error, uint64_t address, uint64_t rip,
-			 uint64_t count)
+static void report_fault(uint32_t server, uint64_t w1, uint64_t error, uint64_t address,
+			 uint64_t rip, uint64_t count)
 {
-	static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rbp",
-					     "rsi", "rdi", "r8",  "r9",	 "r10" };
+	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rbp",
+					    "rsi", "rdi", "r8",	 "r9",	"r10"};
 	const uint64_t *word = handler_buffer->words + 4;
 	const char *name = servers[server].desc->name;
 	char line[CAIRN_LOG_LINE];
@@ -72,13 +73,14 @@ static void report_fault(uint32_t server, uint64_t w1, uint64_t error, uint64_t 
 		cairn_log("server %s: reported a fault of its own making", name);
 		return;
 	}
-	cairn_log("server %s: fault vector %lu address 0x%lx at rip 0x%lx rsp 0x%lx error 0x%lx rflags 0x%lx "
+	cairn_log("server %s: fault vector %lu address 0x%lx at rip 0x%lx rsp 0x%lx error 0x%lx "
+		  "rflags 0x%lx "
 		  "thread %u%s",
 		  name, w1 & 0xff, address, rip, word[0], error, word[1], thread_of(word[0]),
 		  (w1 & POISON_FLAG) != 0 ? " (memory error)" : "");
 	for (unsigned i = 0; i < 10; i++)
-		length += (size_t)snprintf(line + length, sizeof(line) - length, " %s 0x%lx", names[i],
-					   word[2 + i]);
+		length += (size_t)snprintf(line + length, sizeof(line) - length, " %s 0x%lx",
+					   names[i], word[2 + i]);
 	cairn_log("server %s: registers%s", name, line);
 }
 
@@ -104,7 +106,8 @@ static cairn_status_t check(const struct server *server, uint64_t request, uint6
 	}
 }
 
-static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
+		   uint64_t count)
 {
 	uint32_t server = (uint32_t)badge;
 	uint64_t answer = CAIRN_OK;
@@ -126,19 +129,21 @@ static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64
 }
 
 /*
- * Waits until the handler has answered whoever it was working for: it works on its caller's time, and a caller that
- * is suspended in the middle would keep the handler for ever.
+ * Waits until the handler has answered whoever it was working for: it works on its caller's time,
+ * and a caller that is suspended in the middle would keep the handler for ever.
  */
 static void barrier(void)
 {
-	report(cairn_call(barrier_portal, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL), "reach the supervisor's thread");
+	report(cairn_call(barrier_portal, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL),
+	       "reach the supervisor's thread");
 }
 
 static bool make_buffer(uint32_t *buffer)
 {
 	*buffer = domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a message buffer");
 	handler_buffer = (struct message_buffer *)WINDOW_BUFFERS;
-	return *buffer != 0 && space_map(&root_space, *buffer, WINDOW_BUFFERS, RIGHT_READ | RIGHT_WRITE);
+	return *buffer != 0 &&
+	       space_map(&root_space, *buffer, WINDOW_BUFFERS, RIGHT_READ | RIGHT_WRITE);
 }
 
 /* The C function waits at the top of the stack (libs/handler). */
@@ -165,7 +170,8 @@ bool supervisor_start(void)
 
 	wake_main = slot_take(&root_domain, true);
 	barrier_portal = slot_take(&root_domain, true);
-	handler_thread = domain_make(&root_domain, CAP_THREAD, 0, 0, "make the supervisor's thread");
+	handler_thread =
+		domain_make(&root_domain, CAP_THREAD, 0, 0, "make the supervisor's thread");
 	if (wake_main == 0 || barrier_portal == 0 || handler_thread == 0 || !make_buffer(&buffer))
 		return false;
 	memset(config, 0, sizeof(*config));
@@ -177,10 +183,13 @@ bool supervisor_start(void)
 	config->rsp = prepare_stack();
 	config->fs_base = fs_base();
 	config->syscall_entry = (uintptr_t)cairn_syscall_entry;
-	return report(cairn_copy(ROOT_THREAD, ROOT_CAPTABLE, wake_main, RIGHT_SIGNAL, WAKE), "signal itself") &&
-	       report(cairn_thread_configure(handler_thread, THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS),
+	return report(cairn_copy(ROOT_THREAD, ROOT_CAPTABLE, wake_main, RIGHT_SIGNAL, WAKE),
+		      "signal itself") &&
+	       report(cairn_thread_configure(handler_thread,
+					     THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS),
 		      "set up the supervisor's thread") &&
-	       report(cairn_portal_create(handler_thread, ROOT_CAPTABLE, barrier_portal, BARRIER, 0),
+	       report(cairn_portal_create(handler_thread, ROOT_CAPTABLE, barrier_portal, BARRIER,
+					  0),
 		      "make a portal to the supervisor's thread");
 }
 
@@ -207,7 +216,8 @@ static bool all_ended(void)
 static void end_if_idle(void)
 {
 	if (description->end_when_idle && all_ended())
-		finish(0, "%s", description->vm_count != 0 ? "every VM has stopped" : "every app has ended");
+		finish(0, "%s",
+		       description->vm_count != 0 ? "every VM has stopped" : "every app has ended");
 }
 
 static void stop_vm(struct vm *vm, const char *why)
@@ -226,10 +236,12 @@ static void server_gone(struct server *server, enum server_state state)
 	server->state = state;
 	server_suspend(server);
 	if (vm != NULL)
-		stop_vm(vm, state == SERVER_FAULTED ? "its vmm-server faulted" : "its vmm-server ended");
+		stop_vm(vm, state == SERVER_FAULTED ? "its vmm-server faulted"
+						    : "its vmm-server ended");
 	if (server->desc->role == ROLE_MCA)
-		cairn_log("server %s: machine checks find nobody now; the next one stops the machine",
-			  server->desc->name);
+		cairn_log(
+			"server %s: machine checks find nobody now; the next one stops the machine",
+			server->desc->name);
 	end_if_idle();
 }
 
@@ -245,10 +257,12 @@ static void do_stopped(struct vm *vm, uint64_t reason, uint64_t value)
 {
 	const struct desc_vm *desc = vm->desc;
 
-	stop_vm(vm, reason == VM_STOP_POWEROFF ? "powered off" :
-		    reason == VM_STOP_DEBUG_EXIT ? "wrote to its debug-exit port" : "error");
+	stop_vm(vm, reason == VM_STOP_POWEROFF	   ? "powered off"
+		    : reason == VM_STOP_DEBUG_EXIT ? "wrote to its debug-exit port"
+						   : "error");
 	if (reason == VM_STOP_DEBUG_EXIT && desc->debug_exit)
-		finish((unsigned)value & 0xff, "vm %s wrote %lu to its debug-exit port", desc->name, value);
+		finish((unsigned)value & 0xff, "vm %s wrote %lu to its debug-exit port", desc->name,
+		       value);
 	if (reason == VM_STOP_POWEROFF && desc->on_shutdown)
 		finish(0, "vm %s powered off", desc->name);
 	if (reason != VM_STOP_POWEROFF && desc->on_shutdown)
@@ -300,7 +314,8 @@ static void perform(const struct request *request)
 		do_kill(&vms[request->value[0]], request->value[1] == 1);
 		break;
 	case ROOT_SHUTDOWN:
-		finish((unsigned)request->value[0] & 0xff, "server %s asked for it", server->desc->name);
+		finish((unsigned)request->value[0] & 0xff, "server %s asked for it",
+		       server->desc->name);
 	default:
 		break;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Builds a VM: guest space, RAM mapped in the guest and in its vmm-server, VCpus and their state pages, payload. */
+/* Builds a VM: guest space, RAM mapped in the guest and in its vmm-server, VCpus and their state
+ * pages, payload. */
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
@@ -7,7 +8,7 @@
 #include "root.h"
 
 /* RAM lies below 3 GiB and from 4 GiB on: between are the devices. */
-#define LOW_RAM  0xc0000000ul
+#define LOW_RAM	 0xc0000000ul
 #define HIGH_RAM 0x100000000ul
 
 #define EXITS 16u
@@ -30,7 +31,7 @@ static bool note_piece(struct vm *vm, uint64_t gpa, uint64_t spa)
 	}
 	if (vm->piece_count == VM_PIECES)
 		return report_text("its memory would lie in too many pieces");
-	vm->piece[vm->piece_count++] = (struct vm_piece){ gpa, spa, PAGE_SIZE_2M };
+	vm->piece[vm->piece_count++] = (struct vm_piece){gpa, spa, PAGE_SIZE_2M};
 	return true;
 }
 
@@ -46,7 +47,8 @@ static bool build_ram(struct vm *vm, uint64_t gpa)
 	       report(cairn_copy(frame, ROOT_CAPTABLE, copy, RIGHT_READ | RIGHT_WRITE, 0),
 		      "share the guest's memory") &&
 	       space_map_large(&vm->space, frame, gpa, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC) &&
-	       space_map_large(&server->space, copy, SERVER_GUEST_VA + gpa, RIGHT_READ | RIGHT_WRITE);
+	       space_map_large(&server->space, copy, SERVER_GUEST_VA + gpa,
+			       RIGHT_READ | RIGHT_WRITE);
 }
 
 static bool build_memory(struct vm *vm)
@@ -69,7 +71,8 @@ static bool build_vcpu(struct vm *vm, unsigned n)
 {
 	struct server *server = vm->server;
 	struct vcpu_config *config = (struct vcpu_config *)ROOT_BUFFER_VA;
-	uint32_t state = domain_make(&server->domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a state page");
+	uint32_t state =
+		domain_make(&server->domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a state page");
 
 	if (state == 0 || !space_map(&server->space, state, SERVER_STATE_VA + n * PAGE_SIZE_4K,
 				     RIGHT_READ | RIGHT_WRITE))
@@ -88,7 +91,8 @@ static bool build_vcpu(struct vm *vm, unsigned n)
 	config->budget_us = vm->desc->budget_us;
 	config->period_us = vm->desc->period_us;
 	return report(cairn_vcpu_configure(vm->vcpu[n]), "set up a VCpu") &&
-	       report(cairn_copy(vm->vcpu[n], server->table, SEL_VCPU + n, RIGHT_CONTROL | RIGHT_SIGNAL, 0),
+	       report(cairn_copy(vm->vcpu[n], server->table, SEL_VCPU + n,
+				 RIGHT_CONTROL | RIGHT_SIGNAL, 0),
 		      "give it a VCpu");
 }
 

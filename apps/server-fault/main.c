@@ -9,7 +9,7 @@ static volatile unsigned *volatile nowhere = NULL;
 
 int main(void)
 {
-	struct timespec while_others_start = { .tv_sec = 1 };
+	struct timespec while_others_start = {.tv_sec = 1};
 
 	printf("is about to read address 0\n");
 	nanosleep(&while_others_start, NULL);

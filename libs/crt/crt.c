@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Builds what Linux would put on a new program's stack, and enters stock musl's start-up code with it. */
+/* Builds what Linux would put on a new program's stack, and enters stock musl's start-up code with
+ * it. */
 #include <elf.h>
 #include <stdint.h>
 #include <string.h>
@@ -62,7 +63,8 @@ static Elf64_auxv_t *add(Elf64_auxv_t *at, uint64_t type, uint64_t value)
 	return at + 1;
 }
 
-/* Moves the vectors up so that the NULL behind the last argument is followed by the environment at once. */
+/* Moves the vectors up so that the NULL behind the last argument is followed by the environment at
+ * once. */
 static void place_vectors(int argc)
 {
 	char **end = start.argv + argc;
@@ -85,7 +87,8 @@ static void place_vectors(int argc)
 	add(at, AT_NULL, 0);
 }
 
-/* The root-task has nobody who could tell the kernel where its Linux calls go: it does so itself. */
+/* The root-task has nobody who could tell the kernel where its Linux calls go: it does so itself.
+ */
 static void register_root_upcalls(void)
 {
 	struct thread_config *config = (struct thread_config *)ROOT_BUFFER_VA;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reader of static ELF64 programs: every offset and size is checked against the bytes that are there. */
+/* Reader of static ELF64 programs: every offset and size is checked against the bytes that are
+ * there. */
 #include <stdbool.h>
 #include <string.h>
 #include <cairn/elf.h>
@@ -25,16 +26,16 @@ struct note_header {
 	uint32_t name_size, descriptor_size, type;
 };
 
-#define TYPE_EXEC        2
-#define MACHINE_X86_64   62
-#define PROGRAM_LOAD     1
-#define PROGRAM_DYNAMIC  2
-#define PROGRAM_INTERP   3
-#define PROGRAM_NOTE     4
-#define MAX_HEADERS      64
-#define MAX_NOTES        64
+#define TYPE_EXEC	 2
+#define MACHINE_X86_64	 62
+#define PROGRAM_LOAD	 1
+#define PROGRAM_DYNAMIC	 2
+#define PROGRAM_INTERP	 3
+#define PROGRAM_NOTE	 4
+#define MAX_HEADERS	 64
+#define MAX_NOTES	 64
 #define NOTE_CAIRN_ENTRY 1
-#define NOTE_PVH_ENTRY   18 /* XEN_ELFNOTE_PHYS32_ENTRY */
+#define NOTE_PVH_ENTRY	 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
 struct bytes {
 	const uint8_t *start;
@@ -52,7 +53,8 @@ static bool get(struct bytes image, uint64_t offset, void *to, size_t length)
 
 static const char *check_header(struct bytes file, struct elf_header *header)
 {
-	static const uint8_t ident[] = { 0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little endian */, 1 };
+	static const uint8_t ident[] = {0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little endian */,
+					1};
 
 	if (!get(file, 0, header, sizeof(*header)) || memcmp(header->ident, ident, 4) != 0)
 		return "it is not an ELF file";
@@ -114,7 +116,8 @@ static void read_note(const struct note_header *note, struct bytes notes, uint64
 }
 
 /* Sizes are 32 bits wide and offsets 64: no sum here can wrap. */
-static void read_notes(struct bytes file, const struct program_header *program, struct elf_image *image)
+static void read_notes(struct bytes file, const struct program_header *program,
+		       struct elf_image *image)
 {
 	struct bytes notes;
 	struct note_header note;
@@ -122,7 +125,7 @@ static void read_notes(struct bytes file, const struct program_header *program, 
 
 	if (program->offset > file.size || program->filesz > file.size - program->offset)
 		return;
-	notes = (struct bytes){ file.start + program->offset, program->filesz };
+	notes = (struct bytes){file.start + program->offset, program->filesz};
 	for (int i = 0; i < MAX_NOTES && get(notes, at, &note, sizeof(note)); i++) {
 		uint64_t name = at + sizeof(note);
 		uint64_t descriptor = name + (((uint64_t)note.name_size + 3) & ~3ull);
@@ -151,7 +154,7 @@ static const char *read_program(struct bytes file, const struct program_header *
 
 const char *elf_parse(const void *bytes, size_t size, struct elf_image *image)
 {
-	struct bytes file = { bytes, size };
+	struct bytes file = {bytes, size};
 	struct elf_header header;
 	struct program_header program;
 	const char *wrong = check_header(file, &header);
@@ -161,8 +164,8 @@ const char *elf_parse(const void *bytes, size_t size, struct elf_image *image)
 		return wrong;
 	for (unsigned i = 0; i < header.phnum; i++) {
 		/* phoff may be anything; what get() refuses cannot have wrapped past its check */
-		if (header.phoff > size || !get(file, header.phoff + i * sizeof(program), &program,
-						sizeof(program)))
+		if (header.phoff > size ||
+		    !get(file, header.phoff + i * sizeof(program), &program, sizeof(program)))
 			return "its program headers lie outside the file";
 		wrong = read_program(file, &program, image);
 		if (wrong != NULL)

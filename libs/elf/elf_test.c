@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the ELF reader: what it reads, and that it refuses everything malformed without looking outside. */
+/* Tests of the ELF reader: what it reads, and that it refuses everything malformed without looking
+ * outside. */
 #include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,11 +48,14 @@ static int start(void **state)
 	f->header.e_phoff = offsetof(struct file, program);
 	f->header.e_phentsize = sizeof(Elf64_Phdr);
 	f->header.e_phnum = 3;
-	f->program[0] = (Elf64_Phdr){ PT_LOAD, PF_R | PF_X, 0x1000, 0x401000, 0x401000, 0x800, 0x800, 0x1000 };
-	f->program[1] = (Elf64_Phdr){ PT_LOAD, PF_R | PF_W, 0x2000, 0x402000, 0x402000, 0x100, 0x5000, 0x1000 };
-	f->program[2] = (Elf64_Phdr){ PT_NOTE, PF_R, offsetof(struct file, note), 0, 0, sizeof(f->note),
-				      sizeof(f->note), 4 };
-	f->note.header = (Elf64_Nhdr){ 6, 16, 1 };
+	f->program[0] = (Elf64_Phdr){PT_LOAD,  PF_R | PF_X, 0x1000, 0x401000,
+				     0x401000, 0x800,	    0x800,  0x1000};
+	f->program[1] = (Elf64_Phdr){PT_LOAD,  PF_R | PF_W, 0x2000, 0x402000,
+				     0x402000, 0x100,	    0x5000, 0x1000};
+	f->program[2] = (Elf64_Phdr){
+		PT_NOTE,	 PF_R, offsetof(struct file, note), 0, 0, sizeof(f->note),
+		sizeof(f->note), 4};
+	f->note.header = (Elf64_Nhdr){6, 16, 1};
 	strcpy(f->note.name, "Cairn");
 	f->note.entry[0] = 0x401111;
 	f->note.entry[1] = 0x402222;
@@ -83,9 +87,9 @@ static void pvh_note_is_read(void **state)
 {
 	(void)state;
 	strcpy(file()->note.name, "Xen");
-	file()->note.header = (Elf64_Nhdr){ 4, 4, 18 };
+	file()->note.header = (Elf64_Nhdr){4, 4, 18};
 	/* the descriptor follows the name at the next multiple of four */
-	memcpy(file()->note.name + 4, &(uint32_t){ 0x100020 }, 4);
+	memcpy(file()->note.name + 4, &(uint32_t){0x100020}, 4);
 	assert_null(elf_parse(bytes, SIZE, &image));
 	assert_int_equal(image.pvh_entry, 0x100020);
 }
@@ -145,7 +149,8 @@ static void range_is_checked(void **state)
 	assert_non_null(elf_check_range(&image, 0x400000, 0x406000));
 }
 
-/* Any damage is refused or read within bounds; what is accepted keeps the promises of the header. */
+/* Any damage is refused or read within bounds; what is accepted keeps the promises of the header.
+ */
 static void damaged_files_are_survived(void **state)
 {
 	unsigned char *copy = malloc(SIZE);
@@ -164,8 +169,10 @@ static void damaged_files_are_survived(void **state)
 		memcpy(exact, copy, size);
 		if (elf_parse(exact, size, &image) == NULL) {
 			for (unsigned i = 0; i < image.segment_count; i++) {
-				assert_true(image.segment[i].offset + image.segment[i].file_size <= size);
-				assert_true(image.segment[i].memory_size >= image.segment[i].file_size);
+				assert_true(image.segment[i].offset + image.segment[i].file_size <=
+					    size);
+				assert_true(image.segment[i].memory_size >=
+					    image.segment[i].file_size);
 			}
 		}
 		free(exact);

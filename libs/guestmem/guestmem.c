@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bounds of guest memory: guest-physical addresses come from the guest and are checked here, then copy.S touches. */
+/* Bounds of guest memory: guest-physical addresses come from the guest and are checked here, then
+ * copy.S touches. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <cairn/guestmem.h>
@@ -35,7 +36,7 @@ int guestmem_add_region(uint64_t gpa, uint64_t size, void *base)
 		if (overlaps(&regions[i], gpa, size))
 			return -1;
 	}
-	regions[region_count++] = (struct guest_region){ gpa, size, base };
+	regions[region_count++] = (struct guest_region){gpa, size, base};
 	return 0;
 }
 
@@ -73,7 +74,8 @@ int guest_zero(uint64_t gpa, uint64_t length)
 	return to == NULL ? GUESTMEM_FAULT : guestmem_zero(to, length);
 }
 
-/* An aligned access never crosses a page; its size may come from a decoder, so it is checked as well. */
+/* An aligned access never crosses a page; its size may come from a decoder, so it is checked as
+ * well. */
 static unsigned char *translate_access(uint64_t gpa, unsigned size)
 {
 	bool power = size == 1 || size == 2 || size == 4 || size == 8;

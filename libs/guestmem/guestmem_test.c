@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the guest-memory accessors' bounds; their fix-ups need Cairn's kernel and are tested on the target. */
+/* Tests of the guest-memory accessors' bounds; their fix-ups need Cairn's kernel and are tested on
+ * the target. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +11,7 @@
 #include <cairn/guestmem.h>
 
 #define LOW_SIZE  0x4000ul
-#define HIGH      0x100000000ul
+#define HIGH	  0x100000000ul
 #define HIGH_SIZE 0x2000ul
 
 static unsigned char *low, *high;
@@ -65,7 +66,7 @@ static void nothing_outside_is_touched(void **state)
 
 static void single_accesses_have_their_size(void **state)
 {
-	static const uint64_t masks[] = { 0xff, 0xffff, 0xffffffff, UINT64_MAX };
+	static const uint64_t masks[] = {0xff, 0xffff, 0xffffffff, UINT64_MAX};
 	uint64_t value;
 
 	(void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sets up a portal handler thread: entry, stack, thread-local storage shared with the main thread, upcalls. */
+/* Sets up a portal handler thread: entry, stack, thread-local storage shared with the main thread,
+ * upcalls. */
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>

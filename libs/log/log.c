@@ -16,8 +16,9 @@ static bool has_console(void)
 }
 
 /*
- * The console server has a higher priority: once signalled it has emptied the ring before this thread runs on. So a
- * full ring is tried again after a signal; what still does not fit is counted as dropped.
+ * The console server has a higher priority: once signalled it has emptied the ring before this
+ * thread runs on. So a full ring is tried again after a signal; what still does not fit is counted
+ * as dropped.
  */
 static void to_console(const char *text, size_t length)
 {

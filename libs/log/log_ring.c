@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two ends of the log ring. Indices run freely; all that is read from shared memory is read once and bounded. */
+/* The two ends of the log ring. Indices run freely; all that is read from shared memory is read
+ * once and bounded. */
 #include <string.h>
 #include <cairn/log_ring.h>
 
@@ -28,8 +29,8 @@ static bool claim(struct log_ring *ring, uint64_t count, uint64_t *first)
 	return true;
 }
 
-static void fill(struct log_ring *ring, uint64_t index, uint64_t tsc, const char *text, size_t length,
-		 uint32_t flags)
+static void fill(struct log_ring *ring, uint64_t index, uint64_t tsc, const char *text,
+		 size_t length, uint32_t flags)
 {
 	struct log_record *record = &ring->record[index % LOG_RECORDS];
 

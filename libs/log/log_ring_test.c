@@ -144,7 +144,8 @@ static void hostile_peer_reaches_nothing_outside(void **state)
 	srand(3);
 	for (int round = 0; round < 20000; round++) {
 		ring->head = (uint64_t)rand() << 33 | (uint64_t)rand();
-		ring->tail = rand() % 2 ? ring->head - (uint64_t)rand() % 300 : (uint64_t)rand() << 32;
+		ring->tail =
+			rand() % 2 ? ring->head - (uint64_t)rand() % 300 : (uint64_t)rand() << 32;
 		log_ring_put(ring, 0, line, (size_t)rand() % sizeof(line));
 		ring->record[ring->tail % LOG_RECORDS].committed = ring->tail + 1;
 		ring->record[ring->tail % LOG_RECORDS].length = (uint32_t)rand();
@@ -159,8 +160,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(line_comes_out_as_it_went_in, start, end),
 		cmocka_unit_test_setup_teardown(long_line_spans_records, start, end),
 		cmocka_unit_test_setup_teardown(full_ring_counts_drops, start, end),
-		cmocka_unit_test_setup_teardown(several_producers_lose_nothing_and_do_not_mix, start, end),
-		cmocka_unit_test_setup_teardown(hostile_producer_cannot_enlarge_a_record, start, end),
+		cmocka_unit_test_setup_teardown(several_producers_lose_nothing_and_do_not_mix,
+						start, end),
+		cmocka_unit_test_setup_teardown(hostile_producer_cannot_enlarge_a_record, start,
+						end),
 		cmocka_unit_test_setup_teardown(hostile_peer_reaches_nothing_outside, start, end),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time by the TSC: every clock counts from the machine's start (there is no date), sleeping is wait() with a deadline. */
+/* Time by the TSC: every clock counts from the machine's start (there is no date), sleeping is
+ * wait() with a deadline. */
 #include <errno.h>
 #include <sys/time.h>
 #include <time.h>
@@ -45,7 +46,7 @@ long linux_clock_getres(const struct linux_call *call)
 	if (!known_clock(call->arg[0]))
 		return -EINVAL;
 	if (resolution != NULL)
-		*resolution = (struct timespec){ .tv_nsec = (long)NS_PER_US };
+		*resolution = (struct timespec){.tv_nsec = (long)NS_PER_US};
 	return 0;
 }
 
@@ -106,8 +107,8 @@ long linux_sched_yield(const struct linux_call *call)
 }
 
 /*
- * musl's locks are for its own threads, and here there is one: a wake finds nobody, and a wait without an end would be
- * a deadlock, which is better reported than slept through.
+ * musl's locks are for its own threads, and here there is one: a wake finds nobody, and a wait
+ * without an end would be a deadlock, which is better reported than slept through.
  */
 long linux_futex(const struct linux_call *call)
 {

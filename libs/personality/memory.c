@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * brk and anonymous memory from the premapped heap. All of it stays readable and writable: protections are accepted as
- * far as that is a harmless answer, and refused where it is not (execution).
+ * brk and anonymous memory from the premapped heap. All of it stays readable and writable:
+ * protections are accepted as far as that is a harmless answer, and refused where it is not
+ * (execution).
  */
 #include <errno.h>
 #include <string.h>

@@ -90,8 +90,9 @@ long linux_readv(const struct linux_call *call)
 }
 
 /*
- * The output is a terminal of unknown size: with that answer musl keeps stdout line-buffered, so that a line reaches
- * the log when it is complete; ENOTTY would hold it back until the buffer is full.
+ * The output is a terminal of unknown size: with that answer musl keeps stdout line-buffered, so
+ * that a line reaches the log when it is complete; ENOTTY would hold it back until the buffer is
+ * full.
  */
 long linux_ioctl(const struct linux_call *call)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Dispatches a bounced Linux system call; what is not in the table says its name once and fails with ENOSYS. */
+/* Dispatches a bounced Linux system call; what is not in the table says its name once and fails
+ * with ENOSYS. */
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/syscall.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The part of Linux that stock musl needs, made of hypercalls: what the parts of the personality share. */
+/* The part of Linux that stock musl needs, made of hypercalls: what the parts of the personality
+ * share. */
 #ifndef LIBS_PERSONALITY_H
 #define LIBS_PERSONALITY_H
 
@@ -16,7 +17,8 @@ _Static_assert(sizeof(struct linux_call) == 56, "built by entry.S");
 /* Before musl starts: where its memory is. */
 void personality_init(unsigned char *heap, size_t size);
 
-/* Random bytes: RDRAND where the CPU has it, mixed with the TSC; without RDRAND they can be guessed. */
+/* Random bytes: RDRAND where the CPU has it, mixed with the TSC; without RDRAND they can be
+ * guessed. */
 void personality_random(void *to, size_t length);
 
 /* The name of a Linux call ("openat"), or "?". */

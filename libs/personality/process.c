@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A process of one thread: identity, thread-local storage, signals as far as abort() needs them, its end, random bytes. */
+/* A process of one thread: identity, thread-local storage, signals as far as abort() needs them,
+ * its end, random bytes. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,10 +12,10 @@
 #include "libs/personality/personality.h"
 #include "libs/personality/text.h"
 
-#define PROCESS_ID  1
-#define ARCH_SET_FS 0x1002 /* Linux's <asm/prctl.h>, which musl does not have */
-#define KERNEL_SIGACTION_SIZE 32 /* handler, flags, restorer, mask */
-#define SIGNALS     65     /* as Linux counts them */
+#define PROCESS_ID	      1
+#define ARCH_SET_FS	      0x1002 /* Linux's <asm/prctl.h>, which musl does not have */
+#define KERNEL_SIGACTION_SIZE 32     /* handler, flags, restorer, mask */
+#define SIGNALS		      65     /* as Linux counts them */
 
 long linux_arch_prctl(const struct linux_call *call)
 {
@@ -25,7 +26,8 @@ long linux_arch_prctl(const struct linux_call *call)
 
 long linux_set_tid_address(const struct linux_call *call)
 {
-	(void)call; /* the address would be cleared at the thread's end, for a joiner that cannot exist */
+	(void)call; /* the address would be cleared at the thread's end, for a joiner that cannot
+		       exist */
 	return PROCESS_ID;
 }
 

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* Sleeps until the TSC has reached `deadline`; bits that arrive meanwhile are kept for cairn_wait_signals. */
+/* Sleeps until the TSC has reached `deadline`; bits that arrive meanwhile are kept for
+ * cairn_wait_signals. */
 void personality_sleep_until(uint64_t deadline);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Short messages put together without printf: the personality also runs before musl's own state exists. */
+/* Short messages put together without printf: the personality also runs before musl's own state
+ * exists. */
 #ifndef LIBS_TEXT_H
 #define LIBS_TEXT_H
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two ends of a byte ring: indices are read once and bounded, so a hostile peer reaches nothing but the ring. */
+/* The two ends of a byte ring: indices are read once and bounded, so a hostile peer reaches nothing
+ * but the ring. */
 #include <string.h>
 #include <cairn/byte_ring.h>
 
-_Static_assert((BYTE_RING_SIZE & (BYTE_RING_SIZE - 1)) == 0, "free-running indices need a power of two");
+_Static_assert((BYTE_RING_SIZE & (BYTE_RING_SIZE - 1)) == 0,
+	       "free-running indices need a power of two");
 
 static uint32_t load(const uint32_t *index)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two ends of a ring of machine-check messages: indices are read once and bounded, messages are copied. */
+/* The two ends of a ring of machine-check messages: indices are read once and bounded, messages are
+ * copied. */
 #include <string.h>
 #include <cairn/mca_ring.h>
 

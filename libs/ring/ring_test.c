@@ -95,7 +95,8 @@ static void hostile_peer_reaches_nothing_outside(void **state)
 		byte_ring_write(ring, data, (uint32_t)rand() % sizeof(data));
 		byte_ring_read(ring, data, (uint32_t)rand() % sizeof(data));
 		messages->head = (uint32_t)rand() * 3u;
-		messages->tail = rand() % 2 ? messages->head - (uint32_t)rand() % 80 : (uint32_t)rand();
+		messages->tail =
+			rand() % 2 ? messages->head - (uint32_t)rand() % 80 : (uint32_t)rand();
 		mca_ring_put(messages, &message);
 		mca_ring_get(messages, &message);
 	}

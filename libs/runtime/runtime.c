@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Small things every server needs: channels by kind, requests to the root-task, time, names of statuses. */
+/* Small things every server needs: channels by kind, requests to the root-task, time, names of
+ * statuses. */
 #include <cairn/boot.h>
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
@@ -21,8 +22,8 @@ int cairn_find_channel(enum channel_kind kind, uint32_t vm, unsigned first)
 uint64_t cairn_request(uint64_t request, uint64_t w2, uint64_t w3)
 {
 	uint64_t answer = CAIRN_OK;
-	cairn_status_t status = cairn_call(SEL_SUPERVISOR, request, w2, w3, 0, 3, NULL, &answer, NULL,
-					   NULL, NULL);
+	cairn_status_t status =
+		cairn_call(SEL_SUPERVISOR, request, w2, w3, 0, 3, NULL, &answer, NULL, NULL, NULL);
 
 	return status != CAIRN_OK ? (uint64_t)status : answer;
 }
@@ -53,13 +54,20 @@ uint64_t cairn_us_from_ticks(uint64_t ticks)
 const char *cairn_status_name(uint64_t status)
 {
 	static const char *const names[] = {
-		[CAIRN_OK] = "OK",	     [CAIRN_ERR_CALL] = "CALL",
-		[CAIRN_ERR_CAP] = "CAP",     [CAIRN_ERR_TYPE] = "TYPE",
-		[CAIRN_ERR_RIGHTS] = "RIGHTS", [CAIRN_ERR_ARG] = "ARG",
-		[CAIRN_ERR_BUSY] = "BUSY",   [CAIRN_ERR_MEMORY] = "MEMORY",
-		[CAIRN_ERR_STATE] = "STATE", [CAIRN_ERR_CPU] = "CPU",
-		[CAIRN_ERR_DEPTH] = "DEPTH", [CAIRN_ERR_ABORTED] = "ABORTED",
-		[CAIRN_ERR_TIMEOUT] = "TIMEOUT", [CAIRN_ERR_POISON] = "POISON",
+		[CAIRN_OK] = "OK",
+		[CAIRN_ERR_CALL] = "CALL",
+		[CAIRN_ERR_CAP] = "CAP",
+		[CAIRN_ERR_TYPE] = "TYPE",
+		[CAIRN_ERR_RIGHTS] = "RIGHTS",
+		[CAIRN_ERR_ARG] = "ARG",
+		[CAIRN_ERR_BUSY] = "BUSY",
+		[CAIRN_ERR_MEMORY] = "MEMORY",
+		[CAIRN_ERR_STATE] = "STATE",
+		[CAIRN_ERR_CPU] = "CPU",
+		[CAIRN_ERR_DEPTH] = "DEPTH",
+		[CAIRN_ERR_ABORTED] = "ABORTED",
+		[CAIRN_ERR_TIMEOUT] = "TIMEOUT",
+		[CAIRN_ERR_POISON] = "POISON",
 		[CAIRN_ERR_AGAIN] = "AGAIN",
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reader of static ELF64 programs as untrusted bytes: servers (root-task) and guests (vmm-server's PVH payloads). */
+/* Reader of static ELF64 programs as untrusted bytes: servers (root-task) and guests (vmm-server's
+ * PVH payloads). */
 #ifndef CAIRN_ELF_H
 #define CAIRN_ELF_H
 
@@ -14,11 +15,13 @@
 
 struct elf_segment {
 	uint64_t offset, file_size; /* inside the image, checked */
-	uint64_t vaddr, paddr, memory_size; /* vaddr + memory_size does not wrap; memory_size >= file_size > = 0 */
-	uint32_t flags;             /* ELF_FLAG_* */
+	uint64_t vaddr, paddr,
+		memory_size; /* vaddr + memory_size does not wrap; memory_size >= file_size > = 0 */
+	uint32_t flags;	     /* ELF_FLAG_* */
 };
 
-/* What the note of a Cairn server says (libs/crt): where its threads' upcalls enter. 0: no such note. */
+/* What the note of a Cairn server says (libs/crt): where its threads' upcalls enter. 0: no such
+ * note. */
 struct elf_image {
 	uint64_t entry;
 	uint64_t syscall_entry, fault_entry;
@@ -28,7 +31,8 @@ struct elf_image {
 };
 
 /*
- * Checks and reads the headers of `size` bytes at `bytes`. Returns NULL, or one clause that says what is wrong
+ * Checks and reads the headers of `size` bytes at `bytes`. Returns NULL, or one clause that says
+ * what is wrong
  * ("it is not an ELF file"). It never reads outside [bytes, bytes + size).
  */
 const char *elf_parse(const void *bytes, size_t size, struct elf_image *image);

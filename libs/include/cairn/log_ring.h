@@ -9,12 +9,13 @@
 #include <cairn/server.h>
 
 /*
- * Producer: one line (a long one spans records). False: no room; nothing was put, or only a part of the line, and the
- * drop is counted. Lock-free: any thread of the server may call it at any time.
+ * Producer: one line (a long one spans records). False: no room; nothing was put, or only a part of
+ * the line, and the drop is counted. Lock-free: any thread of the server may call it at any time.
  */
 bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length);
 
-/* Consumer: copies the oldest committed record; false: there is none. length and flags of the copy are checked. */
+/* Consumer: copies the oldest committed record; false: there is none. length and flags of the copy
+ * are checked. */
 bool log_ring_get(struct log_ring *ring, struct log_record *copy);
 
 #endif

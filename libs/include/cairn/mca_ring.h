@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two ends of a ring of machine-check messages (struct mca_ring in server.h), safe against a hostile peer. */
+/* The two ends of a ring of machine-check messages (struct mca_ring in server.h), safe against a
+ * hostile peer. */
 #ifndef CAIRN_MCA_RING_H
 #define CAIRN_MCA_RING_H
 
@@ -9,7 +10,8 @@
 /* Producer: false when the ring is full (or its indices make no sense). */
 bool mca_ring_put(struct mca_ring *ring, const struct mca_message *message);
 
-/* Consumer: copies the oldest message out; false when there is none. Indices that make no sense: drops all. */
+/* Consumer: copies the oldest message out; false when there is none. Indices that make no sense:
+ * drops all. */
 bool mca_ring_get(struct mca_ring *ring, struct mca_message *message);
 
 #endif
