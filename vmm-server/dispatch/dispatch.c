@@ -4,7 +4,6 @@
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define SHADOW (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
 #define DR6_BS (1ull << 14)
 #define FIRST_NESTED (3ull << 32)
 
@@ -292,33 +291,38 @@ static void unlock(void)
 		__atomic_store_n(&vm.lock, 0, __ATOMIC_RELEASE);
 }
 
-/* The short way of the most frequent exit: it touches neither devices nor events, and so needs no bookkeeping. */
-static uint64_t cpuid_exit(struct vcpu *v)
+/*
+ * The short way of the most frequent exit: it touches neither devices nor events, and so needs no bookkeeping. False:
+ * it is not short this time, and nothing was done.
+ */
+static inline bool cpuid_exit(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
 	const struct cpuid_regs *regs;
-	unsigned length = insn_length(v, EMU_CPUID);
+	unsigned length = s->inst_len;
 
-	if (length == 0 || (s->rflags & (RFLAGS_TF | RFLAGS_RF)) || (s->interruptibility & SHADOW)) {
-		v->have = 0;
-		redo_with_all_state(v, -1);
-		return 0;
-	}
+	if (length == 0)
+		length = insn_remembered(v, EMU_CPUID);
+	if (length == 0 || (s->rflags & (RFLAGS_TF | RFLAGS_RF)) || s->interruptibility)
+		return false;
 	regs = cpuid_lookup(&v->cpuid, (uint32_t)s->gpr[GPR_RAX], (uint32_t)s->gpr[GPR_RCX]);
 	s->gpr[GPR_RAX] = regs->eax;
 	s->gpr[GPR_RBX] = regs->ebx;
 	s->gpr[GPR_RCX] = regs->ecx;
 	s->gpr[GPR_RDX] = regs->edx;
 	s->rip += length;
-	return VCPU_MTD_RIP;
+	return true;
 }
 
-uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class)
+static __attribute__((noinline)) uint64_t full_exit(struct vcpu *v, uint64_t exit_class)
 {
 	uint64_t reply;
 
-	if (exit_class == EXIT_CPUID)
-		return cpuid_exit(v);
+	if (exit_class == EXIT_CPUID) {
+		v->have = 0;
+		redo_with_all_state(v, -1);
+		return 0;
+	}
 	exit_class &= EXIT_CLASSES - 1;
 	lock();
 	exit_begin(v, exit_class);
@@ -328,12 +332,24 @@ uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class)
 	return reply;
 }
 
+uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class)
+{
+	if (exit_class == EXIT_CPUID && cpuid_exit(v))
+		return VCPU_MTD_RIP;
+	return full_exit(v, exit_class);
+}
+
 void exit_entry(uint64_t badge, uint64_t exit_class, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
 {
+	struct vcpu *v = &vm.vcpu[badge];
+	uint64_t reply = VCPU_MTD_RIP;
+
 	(void)w2;
 	(void)w3;
 	(void)w4;
 	(void)count;
-	if (cairn_reply(0, exit_dispatch(&vm.vcpu[badge], exit_class), 0, 0, 0, 1) != CAIRN_OK)
+	if (exit_class != EXIT_CPUID || !cpuid_exit(v))
+		reply = full_exit(v, exit_class);
+	if (cairn_reply(0, reply, 0, 0, 0, 1) != CAIRN_OK)
 		__builtin_trap(); /* a reply to an exit cannot fail */
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <cairn/guestmem.h>
 #include "main/vm.h"
 
 #define RFLAGS_TF (1ull << 8)
@@ -50,6 +51,27 @@ void retired(struct vcpu *v);
 void raise_lost_page(struct vcpu *v, uint64_t gpa);
 
 /* ---- insn.c: instructions ---- */
+
+static inline struct insn_place *insn_place(struct vcpu *v, uint64_t rip)
+{
+	return &v->insn[(rip ^ rip >> 6) % INSN_CACHE];
+}
+
+/*
+ * Length of the instruction at RIP, if it is an `op` that was seen at this address before; 0: it is not known. The
+ * place was found through the page tables then, and its bytes are compared each time. An address space that has the
+ * same instruction with other prefixes at the same address is mistaken only while the page that it was seen in still
+ * holds the old bytes.
+ */
+static inline unsigned insn_remembered(struct vcpu *v, enum emu_op op)
+{
+	const struct insn_place *place = insn_place(v, v->state->rip);
+	uint64_t word;
+
+	if (place->rip != v->state->rip || place->op != op || !guestmem_peek8(place->at, &word))
+		return 0;
+	return (word & place->mask) == place->bytes ? place->length : 0;
+}
 
 /* Length of the exiting instruction, known to be `op`; 0: not known without all state (redo_with_all_state). */
 unsigned insn_length(struct vcpu *v, enum emu_op op);

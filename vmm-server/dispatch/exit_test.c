@@ -91,8 +91,6 @@ static void make_vcpu(unsigned index, bool amd)
 	lapic_reset(&vm.vcpu[index].lapic, (uint8_t)index, index == 0);
 	vmce_reset(&vm.vcpu[index].vmce, amd, vm.vcpus > 1);
 	cpuid_build(&host, &config, &vm.vcpu[index].cpuid);
-	for (unsigned i = 0; i < INSN_CACHE; i++)
-		vm.vcpu[index].insn[i].gpa = ~0ull;
 }
 
 static void make_vm(unsigned vcpus, bool amd)
@@ -105,6 +103,7 @@ static void make_vm(unsigned vcpus, bool amd)
 	info.vm.debug_exit = 1;
 	vm.vcpus = vcpus;
 	vm.low = MEMORY;
+	vm.ram = ram;
 	vm.amd = amd;
 	vm.entry.eip = CODE;
 	uart_reset(&vm.uart, &tty);

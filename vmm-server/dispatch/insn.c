@@ -8,55 +8,23 @@
 
 #define WORD 8u
 #define PAGE 0x1000u
-#define NO_PLACE (~0ull)
 
-static struct insn_place *place_of(struct vcpu *v, uint64_t rip)
-{
-	return &v->insn[(rip ^ rip >> 6) % INSN_CACHE];
-}
-
-/* Whether the bytes there are still what they were. */
-static bool is_unchanged(const struct insn_place *place)
-{
-	uint64_t word;
-
-	if (guest_load(place->gpa, WORD, &word) || (word & place->mask[0]) != place->bytes[0])
-		return false;
-	if (place->mask[1] == 0)
-		return true;
-	return !guest_load(place->gpa + WORD, WORD, &word) && (word & place->mask[1]) == place->bytes[1];
-}
-
-/*
- * The place was found through the page tables when this address exited before, and its bytes are compared each time.
- * An address space that has the same instruction with other prefixes at the same address is mistaken only if the
- * page it was seen in still holds the old bytes.
- */
 unsigned insn_length(struct vcpu *v, enum emu_op op)
 {
-	const struct insn_place *place = place_of(v, v->state->rip);
-
-	if (v->state->inst_len)
-		return v->state->inst_len;
-	if (place->rip != v->state->rip || place->op != op || place->gpa == NO_PLACE || !is_unchanged(place))
-		return 0;
-	return place->length;
+	return v->state->inst_len ? v->state->inst_len : insn_remembered(v, op);
 }
 
 static void remember(struct vcpu *v, const struct emu_insn *insn, const uint8_t *bytes, uint64_t gpa)
 {
-	struct insn_place *place = place_of(v, v->state->rip);
-	unsigned shift = gpa % WORD;
-	uint8_t mask[2 * WORD] = { 0 }, value[2 * WORD] = { 0 };
+	struct insn_place *place = insn_place(v, v->state->rip);
 
-	if (shift + insn->length > 2 * WORD || gpa % PAGE + insn->length > PAGE)
+	if (insn->length > WORD || gpa % PAGE > PAGE - WORD || !vm_is_ram(gpa))
 		return;
-	memset(mask + shift, 0xff, insn->length);
-	memcpy(value + shift, bytes, insn->length);
 	place->rip = v->state->rip;
-	place->gpa = gpa - shift;
-	memcpy(place->mask, mask, sizeof(mask));
-	memcpy(place->bytes, value, sizeof(value));
+	place->at = vm.ram + gpa;
+	place->mask = ~0ull >> (WORD - insn->length) * 8;
+	memcpy(&place->bytes, bytes, WORD);
+	place->bytes &= place->mask;
 	place->length = insn->length;
 	place->op = insn->op;
 }

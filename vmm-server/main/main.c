@@ -64,8 +64,6 @@ static void init_vcpu(unsigned index)
 	lapic_reset(&v->lapic, (uint8_t)index, index == 0);
 	vmce_reset(&v->vmce, vm.amd, vm.vcpus > 1);
 	cpuid_build(&host, &config, &v->cpuid);
-	for (unsigned i = 0; i < INSN_CACHE; i++)
-		v->insn[i].gpa = ~0ull;
 }
 
 static void init_vm(const struct server_info *info)
@@ -75,6 +73,7 @@ static void init_vm(const struct server_info *info)
 	vm.info = info;
 	vm.vcpus = info->vm.vcpus;
 	vm.low = info->vm.memory < GUEST_LOW_LIMIT ? info->vm.memory : GUEST_LOW_LIMIT;
+	vm.ram = (const uint8_t *)SERVER_GUEST_VA;
 	vm.high = info->vm.memory - vm.low;
 	vm.amd = profile == PROFILE_AMD || (profile == PROFILE_HOST && info->vendor == VENDOR_AMD);
 	vm.tty_channel = cairn_find_channel(CHANNEL_TTY, SYSTEM_NONE, 0);

@@ -25,9 +25,9 @@
 #define INSN_CACHE 64u
 struct insn_place {
 	uint64_t rip;
-	uint64_t gpa;      /* of the aligned 8 bytes that hold its beginning; ~0: the entry is empty */
-	uint64_t mask[2], bytes[2]; /* its bytes in those 8 and in the 8 after them (same page) */
-	uint8_t length, op;
+	const uint8_t *at;    /* in this server's mapping of guest RAM; 8 bytes from here lie in one page */
+	uint64_t mask, bytes; /* the instruction, as the beginning of those 8 */
+	uint32_t length, op;  /* op EMU_OTHER: the entry is empty */
 };
 
 struct vcpu {
@@ -55,7 +55,8 @@ struct vcpu {
 struct vm {
 	const struct server_info *info;
 	unsigned vcpus;
-	uint64_t low, high; /* bytes of RAM below 3 GiB, from 4 GiB */
+	uint64_t low, high;       /* bytes of RAM below 3 GiB, from 4 GiB */
+	const uint8_t *ram;       /* guest-physical address 0 in this address space */
 	bool amd;
 	uint32_t exceptions; /* that the description wants intercepted and reflected */
 	struct boot_entry entry;

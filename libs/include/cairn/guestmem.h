@@ -51,8 +51,9 @@ int guest_cmpxchg(uint64_t gpa, unsigned size, uint64_t *expected, uint64_t valu
 	__attribute__((warn_unused_result));
 
 /*
- * For the shortest paths: 8 bytes (no alignment needed) at an address inside a region, which the caller has checked
- * before; false: the page was lost. The entry in cairn_fixups is that of guestmem/copy.S.
+ * For the shortest paths: 8 bytes (no alignment needed) at an address inside a region, which the
+ * caller has checked before; false: the page was lost. The entry in cairn_fixups is that of
+ * guestmem/copy.S.
  */
 #ifdef CAIRN_HOST
 #define GUESTMEM_FIXUP_FLAGS "aw"
@@ -64,7 +65,8 @@ static inline bool guestmem_peek8(const void *at, uint64_t *value)
 	uint32_t fault = 0;
 
 	__asm__ volatile("1:	movq (%2), %1\n"
-			 "2:	.pushsection cairn_fixups, \"" GUESTMEM_FIXUP_FLAGS "\", @progbits\n"
+			 "2:	.pushsection cairn_fixups, \"" GUESTMEM_FIXUP_FLAGS
+			 "\", @progbits\n"
 			 "	.quad 1b, 2b, 2b\n"
 			 "	.popsection"
 			 : "+a"(fault), "=&r"(*value)
