@@ -238,6 +238,8 @@ static void server_gone(struct server *server, enum server_state state)
 	if (vm != NULL)
 		stop_vm(vm, state == SERVER_FAULTED ? "its vmm-server faulted"
 						    : "its vmm-server ended");
+	if (vm != NULL && vm->desc->on_shutdown)
+		finish(1, "vm %s has lost its vmm-server", vm->desc->name);
 	if (server->desc->role == ROLE_MCA)
 		cairn_log(
 			"server %s: machine checks find nobody now; the next one stops the machine",
@@ -253,13 +255,15 @@ static void do_exit(struct server *server, uint64_t status)
 	server_gone(server, SERVER_ENDED);
 }
 
+/* Indexed by enum vm_stop. */
+static const char *const stop_words[] = {"powered off", "wrote to its debug-exit port", "error"};
+#define STOP_REASONS (sizeof(stop_words) / sizeof(stop_words[0]))
+
 static void do_stopped(struct vm *vm, uint64_t reason, uint64_t value)
 {
 	const struct desc_vm *desc = vm->desc;
 
-	stop_vm(vm, reason == VM_STOP_POWEROFF	   ? "powered off"
-		    : reason == VM_STOP_DEBUG_EXIT ? "wrote to its debug-exit port"
-						   : "error");
+	stop_vm(vm, reason < STOP_REASONS ? stop_words[reason] : "error");
 	if (reason == VM_STOP_DEBUG_EXIT && desc->debug_exit)
 		finish((unsigned)value & 0xff, "vm %s wrote %lu to its debug-exit port", desc->name,
 		       value);
