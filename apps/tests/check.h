@@ -27,6 +27,8 @@ void suite_lifetimes(void);
 void suite_ports(void);
 void suite_machinecheck(void);
 void suite_random(void);
+/* Where suite_random's numbers start (not 0); without it they are the same in each run. */
+void random_start(uint64_t seed);
 void suite_libc(void);
 
 /* Runs one test in the arena and takes back all it made. */

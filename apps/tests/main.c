@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The on-target tests: every hypercall is tried from user level, and the result ends the system. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include "check.h"
@@ -90,6 +91,9 @@ static const struct suite {
 
 int main(int argc, char **argv)
 {
+	/* Arguments: a suite, if only that is to run; for `random` also a seed. */
+	if (argc > 2)
+		random_start(strtoul(argv[2], NULL, 0) | 1);
 	forge_init();
 	arena = forge_untyped(ARENA_BITS);
 	for (unsigned i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {

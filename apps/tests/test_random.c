@@ -14,7 +14,8 @@
 #define MEMORY_BITS 19u /* 512 KiB per round */
 
 static volatile bool finished;
-static uint64_t random_state;
+static unsigned rounds_finished;
+static uint64_t random_state = 0x9e3779b97f4a7c15ul;
 static volatile uint64_t successes, calls_made;
 static struct message_buffer *random_buffer;
 
@@ -79,23 +80,14 @@ static uint64_t random_call(uint64_t number)
 	return rax;
 }
 
-/* Calls that could end the worker's turn for ever are left out: a call to a handler that never
- * answers. */
-static bool is_safe(uint64_t number)
-{
-	return number != CAIRN_CALL_CALL && number != CAIRN_CALL_DEBUG_WRITE;
-}
-
 static void random_calls(uint64_t arg)
 {
 	(void)arg;
 	for (unsigned i = 0; i < CALLS; i++) {
-		uint64_t number = below(CAIRN_CALL_COUNT);
+		uint64_t number = below(CAIRN_CALL_DEBUG_WRITE); /* the last one, and only noise */
 
 		for (unsigned w = 0; w < 16; w++)
 			random_buffer->words[w] = random_argument();
-		if (!is_safe(number))
-			continue;
 		calls_made++;
 		if (random_call(number) == CAIRN_OK)
 			successes++;
@@ -116,22 +108,47 @@ static void one_round(void)
 	random_buffer = w.buffer;
 	finished = false;
 	worker_resume(&w);
-	for (unsigned i = 0; i < 100 && !finished; i++)
-		pause_us(10000); /* threads that it made may be before it */
+	/* It may be waiting for a handler that it made and that never answers: its own affair. */
+	for (unsigned i = 0; i < 5 && !finished; i++)
+		pause_us(2000);
+	rounds_finished += finished;
+}
+
+static void echo(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+{
+	(void)badge;
+	forge_ignore(cairn_reply(0, w1, w2, w3, w4, count));
+}
+
+/* The kernel still does what it should. */
+static void afterwards(void)
+{
+	struct worker handler;
+	uint64_t word = 0;
+
+	handler_make(&handler, echo);
+	check_status("after-random-calls-messages-still-travel",
+		     cairn_call(forge_portal(handler.thread, 0), 815, 0, 0, 0, 1, NULL, &word, NULL,
+				NULL, NULL),
+		     CAIRN_OK);
+	check_value("and-arrive-as-sent", word, 815);
+}
+
+void random_start(uint64_t seed)
+{
+	random_state = seed;
 }
 
 void suite_random(void)
 {
-	unsigned done = 0;
-
-	random_state = 0x9e3779b97f4a7c15ul;
-	successes = calls_made = 0;
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	rounds_finished = successes = calls_made = 0;
+	for (unsigned i = 0; i < ROUNDS; i++)
 		in_arena(one_round);
-		done += finished;
-	}
-	check_value("random-calls-never-stop-their-caller", done, ROUNDS);
-	check_true("many-of-them-succeed", successes > calls_made / 20,
+	check_true("most-random-rounds-come-to-their-end", rounds_finished > ROUNDS / 2,
+		   "too many wait for ever: the test tries little");
+	check_true("many-random-calls-succeed", successes > calls_made / 20,
 		   "hardly one succeeded: the test tries nothing");
-	check_true("the-others-are-refused", successes < calls_made, "all succeeded");
+	check_true("many-random-calls-are-refused", successes < calls_made * 9 / 10,
+		   "hardly one was refused");
+	in_arena(afterwards);
 }
