@@ -9,7 +9,8 @@ int pt_hung(uint32_t s)
 {
 	uint32_t p = slots[s].map_pt;
 
-	return p != SLOT_NIL && slot_live(p) && slots[p].type == CAP_PAGETABLE &&
+	/* The CapTable that held the PageTable may be gone as well. */
+	return p != SLOT_NIL && slot_backed(p) && slot_live(p) && slots[p].type == CAP_PAGETABLE &&
 	       slots[p].id == slots[s].map_id;
 }
 
