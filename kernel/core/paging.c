@@ -134,7 +134,8 @@ status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights,
 	if ((rights & ~(uint64_t)slot_rights(frame)) ||
 	    (p->pt_kind == PT_HOST && (rights & RIGHT_WRITE) && (rights & RIGHT_EXEC)))
 		return CAIRN_ERR_RIGHTS;
-	if (pt_hung(frame) || hal_pt_used(p->base, (uint32_t)index))
+	/* A deposit with an entry of its own would pass for a split, and poison would miss the large page. */
+	if (pt_hung(frame) || p->deposit || hal_pt_used(p->base, (uint32_t)index))
 		return CAIRN_ERR_BUSY;
 	if (deposit) {
 		st = check_deposit(p, deposit, frame);
