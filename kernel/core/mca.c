@@ -118,6 +118,8 @@ static void unlink_structure(uint64_t page)
 			continue;
 		}
 		if (slot_live(s) && slots[s].type == CAP_PAGETABLE && slots[s].base == page) {
+			if (slots[s].deposit) /* linked in the place of its Frame, or about to be */
+				frame_unmap(slots[s].deposit);
 			pt_unlink(s);
 			return;
 		}

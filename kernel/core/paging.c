@@ -14,6 +14,12 @@ int pt_hung(uint32_t s)
 	       slots[p].id == slots[s].map_id;
 }
 
+/* Is the structure on a poisoned page? The CPU must not walk it again. */
+static int lost(const struct slot *pt)
+{
+	return (hal_page_byte(pt->base) & PAGE_POISONED) != 0;
+}
+
 static void hang(uint32_t s, uint32_t pt, uint32_t index)
 {
 	slots[s].map_pt = pt;
@@ -42,7 +48,7 @@ status_t pt_link(uint32_t parent, uint64_t index, uint32_t child)
 		return CAIRN_ERR_TYPE;
 	if (index >= hal_pt_limit(p->pt_kind, p->pt_level))
 		return CAIRN_ERR_ARG;
-	if (pt_hung(child) || c->deposit || hal_pt_used(p->base, (uint32_t)index))
+	if (pt_hung(child) || c->deposit || lost(c) || hal_pt_used(p->base, (uint32_t)index))
 		return CAIRN_ERR_BUSY;
 	hal_pt_table(p->base, p->pt_kind, (uint32_t)index, c->base);
 	hang(child, parent, (uint32_t)index);
@@ -93,9 +99,9 @@ static status_t check_deposit(const struct slot *p, uint32_t deposit, uint32_t f
 
 	if (d->pt_kind != p->pt_kind || d->pt_level != 1)
 		return CAIRN_ERR_TYPE;
-	if (d->deposit == frame)
+	if (d->deposit == frame && !lost(d))
 		return CAIRN_OK;
-	if (pt_hung(deposit) || d->deposit || d->used)
+	if (pt_hung(deposit) || d->deposit || d->used || lost(d))
 		return CAIRN_ERR_BUSY;
 	return CAIRN_OK;
 }
