@@ -55,12 +55,39 @@ static void clear_bit(uint32_t *map, unsigned vector)
 	map[vector / 32] &= ~(1u << (vector % 32));
 }
 
-static int highest(const uint32_t *map)
+static void note_words(uint32_t *words, const uint32_t *map, unsigned vector)
 {
-	for (int i = 7; i >= 0; i--)
-		if (map[i])
-			return i * 32 + 31 - __builtin_clz(map[i]);
-	return -1;
+	uint32_t word = 1u << (vector / 32);
+
+	*words = map[vector / 32] ? *words | word : *words & ~word;
+}
+
+static void set_request(struct lapic *lapic, unsigned vector, bool on)
+{
+	if (on)
+		set_bit(lapic->irr, vector);
+	else
+		clear_bit(lapic->irr, vector);
+	note_words(&lapic->irr_words, lapic->irr, vector);
+}
+
+static void set_service(struct lapic *lapic, unsigned vector, bool on)
+{
+	if (on)
+		set_bit(lapic->isr, vector);
+	else
+		clear_bit(lapic->isr, vector);
+	note_words(&lapic->isr_words, lapic->isr, vector);
+}
+
+static int highest(const uint32_t *map, uint32_t words)
+{
+	int word;
+
+	if (words == 0)
+		return -1;
+	word = 31 - __builtin_clz(words);
+	return word * 32 + 31 - __builtin_clz(map[word]);
 }
 
 static uint32_t timer_shift(const struct lapic *lapic)
@@ -81,7 +108,7 @@ static uint32_t timer_current(const struct lapic *lapic, uint64_t now)
 
 static uint32_t priority(const struct lapic *lapic)
 {
-	int in_service = highest(lapic->isr);
+	int in_service = highest(lapic->isr, lapic->isr_words);
 	uint32_t service = in_service < 0 ? 0 : (uint32_t)in_service & 0xf0;
 
 	return (lapic->tpr & 0xf0) >= service ? lapic->tpr : service;
@@ -151,11 +178,11 @@ uint32_t lapic_read(struct lapic *lapic, uint32_t offset, uint64_t now)
 
 static void end_of_interrupt(struct lapic *lapic, struct lapic_effects *effects)
 {
-	int vector = highest(lapic->isr);
+	int vector = highest(lapic->isr, lapic->isr_words);
 
 	if (vector < 0)
 		return;
-	clear_bit(lapic->isr, (unsigned)vector);
+	set_service(lapic, (unsigned)vector, false);
 	if (bit(lapic->tmr, (unsigned)vector)) {
 		effects->eoi = true;
 		effects->eoi_vector = (uint8_t)vector;
@@ -311,7 +338,7 @@ void lapic_accept(struct lapic *lapic, uint8_t vector, bool level)
 		lapic->esr_latched |= ESR_RECEIVE_ILLEGAL;
 		return;
 	}
-	set_bit(lapic->irr, vector);
+	set_request(lapic, vector, true);
 	if (level)
 		set_bit(lapic->tmr, vector);
 	else
@@ -320,12 +347,12 @@ void lapic_accept(struct lapic *lapic, uint8_t vector, bool level)
 
 int lapic_pending(const struct lapic *lapic)
 {
-	int request = highest(lapic->irr);
+	int request = highest(lapic->irr, lapic->irr_words);
 	int service;
 
 	if (request < 0)
 		return -1;
-	service = highest(lapic->isr);
+	service = highest(lapic->isr, lapic->isr_words);
 	if (service >= 0 && request >> 4 <= service >> 4)
 		return -1;
 	return request;
@@ -333,14 +360,14 @@ int lapic_pending(const struct lapic *lapic)
 
 void lapic_take(struct lapic *lapic, uint8_t vector)
 {
-	clear_bit(lapic->irr, vector);
-	set_bit(lapic->isr, vector);
+	set_request(lapic, vector, false);
+	set_service(lapic, vector, true);
 }
 
 void lapic_untake(struct lapic *lapic, uint8_t vector)
 {
-	clear_bit(lapic->isr, vector);
-	set_bit(lapic->irr, vector);
+	set_service(lapic, vector, false);
+	set_request(lapic, vector, true);
 }
 
 bool lapic_timer_expire(struct lapic *lapic, uint64_t now)

@@ -39,6 +39,7 @@ struct lapic {
 	bool bootstrap;
 	bool enabled; /* IA32_APIC_BASE bit 11 */
 	uint32_t irr[8], isr[8], tmr[8];
+	uint32_t irr_words, isr_words; /* which of the eight are not 0 */
 	uint32_t tpr, ldr, dfr, svr, esr, esr_latched, icr_low, icr_high;
 	uint32_t lvt[LAPIC_LVTS];
 	uint32_t timer_initial, timer_divide;

@@ -35,6 +35,9 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 		v->offered = 0;
 	}
 	v->lapic.tpr = s->cr8 << 4 & 0xf0;
+	v->event.info = 0;
+	if (!(s->vectoring_info & EVENT_VALID))
+		return;
 	v->event = event_reinject(s->vectoring_info, s->vectoring_error, s->inst_len);
 	if (give_back(v, v->event.info))
 		v->event.info = 0;

@@ -7,6 +7,8 @@
 #define PORT_DEBUG_EXIT 0xf4u
 #define IIR 2u
 #define IIR_NONE 1u
+#define LCR 3u
+#define SCRATCH 7u
 #define FLUSH_US 2000u /* a byte waits at most so long for its line to be complete */
 #define FIRST_PORT (1ull << 32) /* what first_time() remembers of ports */
 
@@ -45,6 +47,12 @@ static void report_unknown(uint16_t port, const char *what)
 		cairn_log("no device at port 0x%x (%s); further accesses are not logged", port, what);
 }
 
+/* Registers that neither raise nor lower the interrupt line. */
+static bool has_effect(unsigned reg)
+{
+	return reg != SCRATCH && reg != LCR;
+}
+
 static uint8_t uart_in(struct vcpu *v, unsigned reg)
 {
 	uint8_t value = uart_read(&vm.uart, reg);
@@ -52,7 +60,8 @@ static uint8_t uart_in(struct vcpu *v, unsigned reg)
 	/* The guest was told "nothing pending": what comes from now on is a new edge. */
 	if (reg == IIR && (value & IIR_NONE))
 		ioapic_set_line(&vm.ioapic, UART_IRQ, false);
-	io_poll(v);
+	if (has_effect(reg))
+		io_poll(v);
 	return value;
 }
 
@@ -75,7 +84,8 @@ static void write_byte(struct vcpu *v, uint16_t port, uint8_t value)
 
 	if (is_uart(port)) {
 		uart_write(&vm.uart, port - UART_PORT, value);
-		io_poll(v);
+		if (has_effect(port - UART_PORT))
+			io_poll(v);
 		return;
 	}
 	switch (legacy_write(&vm.legacy, port, value, &known)) {
@@ -104,6 +114,8 @@ uint32_t io_read(struct vcpu *v, uint16_t port, unsigned size)
 
 	if (is_pci_config(port, size))
 		return size == 4 ? 0xffffffffu : (1u << size * 8) - 1;
+	if (size == 1)
+		return read_byte(v, port);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint32_t)read_byte(v, (uint16_t)(port + i)) << i * 8;
 	return value;
