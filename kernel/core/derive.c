@@ -76,6 +76,9 @@ status_t cap_move(uint32_t src, uint32_t dst)
 	/* Others name these by their slot. */
 	if (s->type == CAP_PAGETABLE || (s->type == CAP_FRAME && (s->bound || s->deposit)))
 		return CAIRN_ERR_BUSY;
+	/* Else it could pass the steps of mc_poison from ahead to behind: its mapping would stay. */
+	if (s->type == CAP_FRAME && pt_hung(src) && (hal_page_byte(s->base) & PAGE_POISONED))
+		return CAIRN_ERR_BUSY;
 	/* It stays in a table older than itself: tables that hold each other could never be emptied. */
 	if (s->type == CAP_CAPTABLE && s->original)
 		return CAIRN_ERR_BUSY;
