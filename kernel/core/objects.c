@@ -263,11 +263,11 @@ static void ec_destroy(struct ec *e)
 {
 	struct cpu *cpu = hal_cpu();
 
+	hal_irq_forget(e); /* both take a Thread that is not configured */
+	mca_forget(e);
 	if (e->status == EC_NEW)
 		return;
 	ec_stop(e);
-	hal_irq_forget(e);
-	mca_forget(e);
 	list_remove(e);
 	if (e->buffer_slot != SLOT_NIL) {
 		slots[e->buffer_slot].bound = 0;
