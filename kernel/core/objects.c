@@ -36,6 +36,17 @@ static status_t get_space(const struct ec *self, uint64_t sel, uint8_t kind, uin
 	return slots[*slot].pt_kind == kind && slots[*slot].pt_level == 4 ? CAIRN_OK : CAIRN_ERR_TYPE;
 }
 
+/* Is the page somebody's buffer already, through whatever capability? The kernel has one translation for it. */
+static int page_bound(uint64_t base)
+{
+	const struct ec *e;
+
+	for (e = ec_list; e; e = e->all_next) /* bounded by the number of execution contexts */
+		if (e->buffer_slot != SLOT_NIL && slots[e->buffer_slot].base == base)
+			return 1;
+	return 0;
+}
+
 static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, uint64_t frame,
 			 uint64_t cpu, struct home *h)
 {
@@ -49,7 +60,7 @@ static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, 
 		return st;
 	if (slots[h->frame].size != PAGE_SIZE_4K || slots[h->frame].device)
 		return CAIRN_ERR_ARG;
-	if (slots[h->frame].bound || (hal_page_byte(slots[h->frame].base) & PAGE_POISONED))
+	if (page_bound(slots[h->frame].base) || (hal_page_byte(slots[h->frame].base) & PAGE_POISONED))
 		return CAIRN_ERR_BUSY;
 	return cpu == hal_cpu()->index ? CAIRN_OK : CAIRN_ERR_CPU;
 }
