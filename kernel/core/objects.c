@@ -108,6 +108,7 @@ static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t 
 	e->period = ticks(period);
 	e->period_start = hal_now();
 	e->handler = !priority;
+	e->depth = 0; /* a former handler keeps none of its last caller's */
 }
 
 static status_t check_regs(const struct thread_config *c)
