@@ -52,10 +52,35 @@ int host_boot(void **state)
 	return 0;
 }
 
+static int exists(const struct ec *e)
+{
+	const struct ec *i;
+
+	for (i = ec_list; i && i != e; i = i->all_next)
+		;
+	return i != NULL;
+}
+
+/* As entry.S does it: call and reply take their words in registers, all else is dispatched. */
 uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 		 uint64_t a6)
 {
+	struct ec *before = host.cpu.current;
+	status_t st;
+
+	host.cpu.current = e;
 	e->gpr[GPR_RAX] = CAIRN_CALL_BASE + number;
+	if (number == CAIRN_CALL_CALL) {
+		e->mode = MODE_SYSRET;
+		portal_call(a1, a2, a3, a4, a5, a6);
+		return e->gpr[GPR_RAX];
+	}
+	if (number == CAIRN_CALL_REPLY) {
+		st = portal_reply(a1, a2, a3, a4, a5, a6);
+		if (st != CAIRN_OK)
+			e->gpr[GPR_RAX] = st;
+		return st;
+	}
 	e->gpr[GPR_RDI] = a1;
 	e->gpr[GPR_RSI] = a2;
 	e->gpr[GPR_RDX] = a3;
@@ -63,7 +88,9 @@ uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64
 	e->gpr[GPR_R8] = a5;
 	e->gpr[GPR_R9] = a6;
 	syscall_dispatch(e);
-	return e->gpr[GPR_RAX];
+	if (e == &driver) /* was never switched to */
+		host.cpu.current = exists(before) ? before : NULL;
+	return e == &driver || exists(e) ? e->gpr[GPR_RAX] : CAIRN_OK;
 }
 
 uint32_t new_sel(void)

@@ -29,7 +29,7 @@ extern struct message_buffer driver_buffer;
 /* cmocka's setup: an empty machine with the first capabilities. */
 int host_boot(void **state);
 
-/* One hypercall of `e`, of the driver. Answers RAX. */
+/* One hypercall of `e`, of the driver. Answers RAX: while a call waits for its reply, the number it was made with. */
 uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 		 uint64_t a6);
 #define call6(n, a, b, c, d, e, f) ec_call(&driver, CAIRN_CALL_##n, a, b, c, d, e, f)

@@ -11,6 +11,13 @@ struct slot slots[SLOT_COUNT] __attribute__((aligned(4096)));
 struct host host;
 uint64_t hal_tsc_khz = 1000000; /* a microsecond is 1000 ticks */
 
+/* Read by the address sanitizer's run-time: its leak scanner would walk slots[], and core allocates nothing. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
 static int memory = -1;
 static uint8_t *physical, *window;
 static uint8_t bytes[HOST_PAGES], in_window[HOST_PAGES];
@@ -115,11 +122,14 @@ int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words)
 	return 0;
 }
 
-void hal_report_fault(uint32_t label, const uint64_t *words)
+void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t address, uint64_t rip)
 {
-	(void)label;
+	(void)address;
+	(void)rip;
 	host.faults++;
-	memcpy(host.fault, words, sizeof(host.fault));
+	host.fault_label = label;
+	host.fault_vector = vector;
+	host.fault_error = error;
 }
 
 _Noreturn void hal_panic(const char *what)
@@ -250,6 +260,11 @@ void hal_flush(uint8_t kind)
 	must(kind <= PT_GUEST, "kind of a flush");
 	note(HOST_FLUSH, 0, kind);
 	host.flushes[kind]++;
+}
+
+void hal_space_leave(uint64_t root)
+{
+	host.space_left = root;
 }
 
 uint64_t host_walk(uint64_t root, uint64_t address, uint64_t *table)

@@ -37,6 +37,7 @@ struct host {
 	uint64_t timer;        /* what hal_timer was given last */
 	uint64_t flushes[2];   /* by kind */
 	uint64_t switches;
+	uint64_t space_left;   /* hal_space_leave */
 	struct host_event event[HOST_EVENTS]; /* the first ones since `events` was set to 0 */
 	uint32_t events;
 	struct {
@@ -51,7 +52,7 @@ struct host {
 	uint32_t vcpu_class, vcpu_groups; /* the last hal_vcpu_read or _write */
 	uint64_t vcpu_root;
 	uint32_t faults;       /* hal_report_fault */
-	uint64_t fault[MESSAGE_WORDS];
+	uint64_t fault_label, fault_vector, fault_error;
 };
 extern struct host host;
 
