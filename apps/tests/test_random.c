@@ -5,12 +5,13 @@
  */
 #include <cairn/hypercall_numbers.h>
 #include <cairn/hypercalls.h>
+#include <cairn/types.h>
 #include "check.h"
 #include "worker.h"
 
-#define ROUNDS	    60u
-#define CALLS	    600u
-#define TABLE_SLOTS 64u
+#define ROUNDS	    200u
+#define CALLS	    1500u
+#define TABLE_SLOTS 128u
 #define MEMORY_BITS 19u /* 512 KiB per round */
 
 static volatile bool finished;
@@ -54,27 +55,163 @@ static uint64_t random_argument(void)
 	}
 }
 
+/* Where the last object of each kind was made; calls that are to succeed are aimed at these. */
+static struct objects {
+	uint64_t frame, thread, vcpu, portal;
+	uint64_t table[2][5]; /* PageTables by kind and level */
+} last;
+static const struct objects nothing = {2, 2, 2, 2, {{2, 2, 2, 2, 2}, {2, 2, 2, 2, 2}}};
+
+static uint64_t any_object(void)
+{
+	const uint64_t objects[] = {last.frame,	      last.thread,	last.vcpu,
+				    last.portal,      last.table[0][4], last.table[1][4],
+				    last.table[0][1], last.table[1][1]};
+
+	return objects[below(sizeof(objects) / sizeof(objects[0]))];
+}
+
+static void aim_retype(uint64_t a[6])
+{
+	uint64_t kind = below(2), level = 1 + below(4), type = 1 + below(6);
+
+	a[0] = 1;
+	a[1] = type;
+	a[2] = below(8) ? 12 : 13;
+	a[3] = 0;
+	a[4] = 2 + below(TABLE_SLOTS - 2);
+	if (type == CAP_PAGETABLE) {
+		a[5] = level | kind << 8;
+		last.table[kind][level] = a[4];
+	} else if (type == CAP_FRAME) {
+		last.frame = a[4];
+	} else if (type == CAP_THREAD) {
+		last.thread = a[4];
+	} else if (type == CAP_VCPU) {
+		last.vcpu = a[4];
+	}
+}
+
+static void aim_thread(uint64_t a[6])
+{
+	struct thread_config *config = (struct thread_config *)random_buffer->words;
+
+	a[0] = last.thread;
+	a[1] = below(4) ? THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS | THREAD_TIME : below(16);
+	config->space = last.table[PT_HOST][4];
+	config->captable = 0;
+	config->buffer = last.frame;
+	config->cpu = 0;
+	config->supervisor = below(16) ? ~0ull : last.portal; /* itself, often */
+	config->rip = below(8) << 12;
+	config->rsp = below(8) << 12;
+	config->fs_base = config->syscall_entry = 0;
+	config->fault_entry = below(4) << 12;
+	config->priority = below(2) ? 0 : below(40);
+	config->budget_us = 0;
+}
+
+static void aim_vcpu(uint64_t a[6])
+{
+	struct vcpu_config *config = (struct vcpu_config *)random_buffer->words;
+
+	a[0] = last.vcpu;
+	config->guest_root = last.table[PT_GUEST][4];
+	config->home = last.table[PT_HOST][4];
+	config->captable = 0;
+	config->exit_base = below(TABLE_SLOTS);
+	config->state = last.frame;
+	config->cpu = 0;
+	config->priority = 1 + below(40);
+	config->budget_us = 0;
+}
+
+static void aim_paging(uint64_t number, uint64_t a[6])
+{
+	uint64_t kind = below(2), level = 1 + below(3);
+
+	if (number == CAIRN_CALL_MAP) {
+		a[0] = last.frame;
+		a[1] = last.table[kind][1];
+		a[2] = below(8);
+		a[3] = 1 + below(7);
+	} else {
+		a[0] = last.table[kind][level + 1];
+		a[1] = below(3) ? 0 : below(512);
+		a[2] = last.table[kind][level];
+	}
+}
+
+/* Arguments that may well succeed. */
+static void aim(uint64_t number, uint64_t a[6])
+{
+	uint64_t slot = 2 + below(TABLE_SLOTS - 2);
+
+	switch (number) {
+	case CAIRN_CALL_RETYPE:
+		aim_retype(a);
+		break;
+	case CAIRN_CALL_COPY:
+		a[0] = any_object();
+		a[1] = 0;
+		a[2] = slot;
+		a[3] = below(2) ? RIGHT_ALL : below(64);
+		a[4] = below(2) ? 0 : below(100);
+		break;
+	case CAIRN_CALL_MOVE:
+		a[0] = any_object();
+		a[1] = 0;
+		a[2] = slot;
+		break;
+	case CAIRN_CALL_DELETE:
+	case CAIRN_CALL_REVOKE:
+		a[0] = 0;
+		a[1] = number == CAIRN_CALL_REVOKE && !below(8) ? 1 : slot; /* 1: all it has */
+		break;
+	case CAIRN_CALL_PAGETABLE_LINK:
+	case CAIRN_CALL_MAP:
+		aim_paging(number, a);
+		break;
+	case CAIRN_CALL_THREAD_CONFIGURE:
+		aim_thread(a);
+		break;
+	case CAIRN_CALL_VCPU_CONFIGURE:
+		aim_vcpu(a);
+		break;
+	case CAIRN_CALL_PORTAL_CREATE:
+		a[0] = last.thread;
+		a[1] = 0;
+		a[2] = last.portal = slot;
+		a[4] = below(256);
+		break;
+	case CAIRN_CALL_CALL:
+		a[0] = last.portal;
+		a[5] = below(18);
+		break;
+	default: /* unmap, resume, suspend, recall, signal */
+		a[0] = any_object();
+		break;
+	}
+}
+
 static uint64_t random_call(uint64_t number)
 {
-	uint64_t rax = CAIRN_CALL_BASE + number, rdi = random_argument(), rsi = random_argument();
-	uint64_t rdx = random_argument();
-	register uint64_t r10 __asm__("r10") = random_argument();
-	register uint64_t r8 __asm__("r8") = random_argument();
-	register uint64_t r9 __asm__("r9") = random_argument();
+	uint64_t a[6], rax = CAIRN_CALL_BASE + number;
 
+	for (unsigned i = 0; i < 6; i++)
+		a[i] = random_argument();
+	if (below(16))
+		aim(number, a);
 	if (number == CAIRN_CALL_WAIT)
-		rdi = 1; /* never block */
-	if (number == CAIRN_CALL_RETYPE && below(2)) {
-		/* A sensible one: the Untyped is in slot 1, the table in slot 0. */
-		rdi = 1;
-		rsi = 1 + below(6);
-		rdx = below(8) ? 12 : 13;
-		r10 = 0;
-		r8 = below(TABLE_SLOTS);
-		r9 = rsi == CAP_PAGETABLE ? 1 + below(4) + (below(2) << 8) : r9;
-	}
+		a[0] = 1; /* never block */
+
+	register uint64_t r10 __asm__("r10") = a[3];
+	register uint64_t r8 __asm__("r8") = a[4];
+	register uint64_t r9 __asm__("r9") = a[5];
+
 	__asm__ volatile("syscall"
-			 : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8), "+r"(r9)
+			 : "+a"(rax), "+D"(a[0]), "+S"(a[1]), "+d"(a[2]), "+r"(r10), "+r"(r8),
+			   "+r"(r9)
 			 :
 			 : "rcx", "r11", "cc", "memory");
 	return rax;
@@ -84,7 +221,9 @@ static void random_calls(uint64_t arg)
 {
 	(void)arg;
 	for (unsigned i = 0; i < CALLS; i++) {
-		uint64_t number = below(CAIRN_CALL_DEBUG_WRITE); /* the last one, and only noise */
+		/* Making things is the most of it; the last call, debug_write, is only noise. */
+		uint64_t number =
+			below(4) ? below(CAIRN_CALL_DEBUG_WRITE) : (uint64_t)CAIRN_CALL_RETYPE;
 
 		for (unsigned w = 0; w < 16; w++)
 			random_buffer->words[w] = random_argument();
@@ -107,6 +246,8 @@ static void one_round(void)
 	worker_make(&w, random_calls, 0, PRIORITY_HIGH, &config);
 	random_buffer = w.buffer;
 	finished = false;
+	/* Empty slots at first, and not its CapTable or its Untyped. */
+	last = nothing;
 	worker_resume(&w);
 	/* It may be waiting for a handler that it made and that never answers: its own affair. */
 	for (unsigned i = 0; i < 5 && !finished; i++)

@@ -48,9 +48,9 @@ void worker_make(struct worker *w, void (*entry)(uint64_t arg), uint64_t arg, ui
 
 	if (more)
 		config = *more;
-	top[-2] = (uint64_t)worker_end;
+	top[-1] = (uint64_t)worker_end; /* as if called from there: RSP is 8 off a multiple of 16 */
 	config.rip = (uint64_t)entry;
-	config.rsp = (uint64_t)(top - 2);
+	config.rsp = (uint64_t)(top - 1);
 	config.arg = arg;
 	config.priority = priority;
 	w->thread = forge_thread(&config, &w->buffer);
