@@ -13,12 +13,12 @@
 #define DSDT_OFFSET 0x300u
 #define MADT_OFFSET 0x400u
 
-#define FADT_WBINVD          (1u << 0)
-#define FADT_PROC_C1         (1u << 2)
+#define FADT_WBINVD	     (1u << 0)
+#define FADT_PROC_C1	     (1u << 2)
 #define FADT_RESET_SUPPORTED (1u << 10)
-#define FADT_HW_REDUCED      (1u << 20)
+#define FADT_HW_REDUCED	     (1u << 20)
 #define BOOT_ARCH_NO_VGA     (1u << 2)
-#define GAS_IO               1u
+#define GAS_IO		     1u
 
 struct rsdp {
 	char signature[8];
@@ -53,7 +53,8 @@ struct fadt {
 	uint32_t facs, dsdt;
 	uint8_t reserved0, profile;
 	uint16_t sci;
-	uint8_t fixed_hardware[60]; /* ports and lengths of the PM registers: none in hardware-reduced mode */
+	uint8_t fixed_hardware[60]; /* ports and lengths of the PM registers: none in
+				       hardware-reduced mode */
 	uint8_t century;
 	uint16_t boot_arch;
 	uint8_t reserved1;
@@ -83,10 +84,12 @@ struct madt_ioapic {
 
 /*
  * Scope (\) { Name (_S5, Package () { 5, 0, 0, 0 }) }
- * Scope (\_SB) { Device (COM1) { Name (_HID, EisaId ("PNP0501"))  Name (_UID, 1)  Name (_CRS, ResourceTemplate () {
- *     IO (Decode16, 0x3f8, 0x3f8, 1, 8)  Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 4 } }) } }
- * The device is needed: without it Linux gives its interrupt no number, as there is no PIC.
+ * Scope (\_SB) { Device (COM1) { Name (_HID, EisaId ("PNP0501"))  Name (_UID, 1)  Name (_CRS,
+ * ResourceTemplate () { IO (Decode16, 0x3f8, 0x3f8, 1, 8)  Interrupt (ResourceConsumer, Edge,
+ * ActiveHigh, Exclusive) { 4 } }) } } The device is needed: without it Linux gives its interrupt no
+ * number, as there is no PIC.
  */
+/* clang-format off */
 static const uint8_t dsdt_aml[] = {
 	0x08, '_', 'S', '5', '_', 0x12, 0x07, 0x04, 0x0a, ACPI_S5_TYPE, 0x00, 0x00, 0x00,
 	0x10, 0x38, '_', 'S', 'B', '_',                  /* Scope, length 56 */
@@ -98,6 +101,7 @@ static const uint8_t dsdt_aml[] = {
 	0x89, 0x06, 0x00, 0x03, 0x01, UART_IRQ, 0x00, 0x00, 0x00, /* extended interrupt: consumer, edge */
 	0x79, 0x00,                                      /* end tag */
 };
+/* clang-format on */
 _Static_assert(sizeof(dsdt_aml) == 13 + 1 + 56, "length of the scope");
 
 static uint8_t checksum(const void *table, size_t length)
@@ -115,10 +119,10 @@ static void seal(uint8_t *table, const char *signature, size_t length, uint8_t r
 	struct sdt_header header = {
 		.length = (uint32_t)length,
 		.revision = revision,
-		.oem_id = { 'C', 'A', 'I', 'R', 'N', ' ' },
-		.oem_table_id = { 'C', 'A', 'I', 'R', 'N', 'V', 'M', ' ' },
+		.oem_id = {'C', 'A', 'I', 'R', 'N', ' '},
+		.oem_table_id = {'C', 'A', 'I', 'R', 'N', 'V', 'M', ' '},
 		.oem_revision = 1,
-		.creator_id = { 'C', 'A', 'R', 'N' },
+		.creator_id = {'C', 'A', 'R', 'N'},
 		.creator_revision = 1,
 	};
 
@@ -131,8 +135,8 @@ static void seal(uint8_t *table, const char *signature, size_t length, uint8_t r
 static void build_rsdp(uint8_t *at)
 {
 	struct rsdp rsdp = {
-		.signature = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' },
-		.oem_id = { 'C', 'A', 'I', 'R', 'N', ' ' },
+		.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '},
+		.oem_id = {'C', 'A', 'I', 'R', 'N', ' '},
 		.revision = 2,
 		.length = sizeof(rsdp),
 		.xsdt = ACPI_BASE + XSDT_OFFSET,
@@ -145,7 +149,7 @@ static void build_rsdp(uint8_t *at)
 
 static void build_xsdt(uint8_t *at)
 {
-	const uint64_t tables[] = { ACPI_BASE + FADT_OFFSET, ACPI_BASE + MADT_OFFSET };
+	const uint64_t tables[] = {ACPI_BASE + FADT_OFFSET, ACPI_BASE + MADT_OFFSET};
 
 	memcpy(at + sizeof(struct sdt_header), tables, sizeof(tables));
 	seal(at, "XSDT", sizeof(struct sdt_header) + sizeof(tables), 1);
@@ -153,7 +157,7 @@ static void build_xsdt(uint8_t *at)
 
 static struct generic_address io_byte(uint16_t port)
 {
-	struct generic_address address = { .space = GAS_IO, .bits = 8, .access = 1, .address = port };
+	struct generic_address address = {.space = GAS_IO, .bits = 8, .access = 1, .address = port};
 
 	return address;
 }
@@ -179,15 +183,18 @@ static void build_fadt(uint8_t *at)
 
 static void build_madt(uint8_t *at, unsigned vcpus)
 {
-	struct madt_ioapic ioapic = { .type = 1, .length = sizeof(ioapic), .address = (uint32_t)IOAPIC_BASE };
+	struct madt_ioapic ioapic = {
+		.type = 1, .length = sizeof(ioapic), .address = (uint32_t)IOAPIC_BASE};
 	uint8_t *next = at + sizeof(struct sdt_header);
-	const uint32_t local[2] = { (uint32_t)LAPIC_DEFAULT_BASE, 0 }; /* flags: no PIC */
+	const uint32_t local[2] = {(uint32_t)LAPIC_DEFAULT_BASE, 0}; /* flags: no PIC */
 
 	memcpy(next, local, sizeof(local));
 	next += sizeof(local);
 	for (unsigned i = 0; i < vcpus; i++) {
-		struct madt_lapic lapic = { .length = sizeof(lapic), .processor = (uint8_t)i,
-					    .apic_id = (uint8_t)i, .flags = 1 };
+		struct madt_lapic lapic = {.length = sizeof(lapic),
+					   .processor = (uint8_t)i,
+					   .apic_id = (uint8_t)i,
+					   .flags = 1};
 
 		memcpy(next, &lapic, sizeof(lapic));
 		next += sizeof(lapic);

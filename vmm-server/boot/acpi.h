@@ -9,7 +9,8 @@
 #define ACPI_BASE 0xe0000ull /* where a guest that is not told looks for the RSDP */
 #define ACPI_SIZE 0x1000ull
 
-/* Writes all tables to `memory` (ACPI_SIZE bytes, meant for guest-physical ACPI_BASE, the RSDP first). */
+/* Writes all tables to `memory` (ACPI_SIZE bytes, meant for guest-physical ACPI_BASE, the RSDP
+ * first). */
 void acpi_build(uint8_t *memory, unsigned vcpus);
 
 #endif

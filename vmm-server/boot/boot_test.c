@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the loaders: what a good payload leaves in guest memory, that bad ones are named and none does harm. */
+/* Tests of the loaders: what a good payload leaves in guest memory, that bad ones are named and
+ * none does harm. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,11 +13,11 @@
 #include "boot/boot.h"
 #include "boot/layout.h"
 
-#define MIB 0x100000ull
-#define MEMORY (32 * MIB)
+#define MIB	    0x100000ull
+#define MEMORY	    (32 * MIB)
 #define SETUP_SECTS 4u
-#define BODY 0x2000u
-#define FILE_SIZE ((SETUP_SECTS + 1) * 512 + BODY)
+#define BODY	    0x2000u
+#define FILE_SIZE   ((SETUP_SECTS + 1) * 512 + BODY)
 
 static uint8_t *ram;
 static uint8_t file[FILE_SIZE];
@@ -75,8 +76,14 @@ static int setup(void **state)
 	memset(ram, 0, MEMORY);
 	make_bzimage();
 	payload = (struct boot_payload){
-		.kernel = file, .kernel_size = sizeof(file), .initrd = initrd, .initrd_size = sizeof(initrd),
-		.cmdline = "console=ttyS0", .memory = MEMORY, .tsc_khz = 2000000, .vcpus = 1,
+		.kernel = file,
+		.kernel_size = sizeof(file),
+		.initrd = initrd,
+		.initrd_size = sizeof(initrd),
+		.cmdline = "console=ttyS0",
+		.memory = MEMORY,
+		.tsc_khz = 2000000,
+		.vcpus = 1,
 	};
 	return 0;
 }
@@ -100,7 +107,8 @@ static void bzimage_is_loaded_by_the_protocol(void **state)
 	assert_int_equal(initrd_at % 4096, 0);
 	assert_true(initrd_at >= 0x1400000 && initrd_at + sizeof(initrd) <= MEMORY);
 	assert_memory_equal(ram + initrd_at, initrd, sizeof(initrd));
-	assert_string_equal((char *)ram + get(LAYOUT_PARAMS + 0x228, 4), "console=ttyS0 tsc_early_khz=2000000");
+	assert_string_equal((char *)ram + get(LAYOUT_PARAMS + 0x228, 4),
+			    "console=ttyS0 tsc_early_khz=2000000");
 	assert_int_equal(get(LAYOUT_GDT + 0x10, 8), 0x00cf9b000000ffff);
 	assert_int_equal(get(LAYOUT_RESET_VECTOR, 1), 0xba);
 }
@@ -223,8 +231,15 @@ static struct elf_file elf;
 static void make_elf(void)
 {
 	elf = (struct elf_file){
-		.ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }, .type = 2, .machine = 62, .version = 1,
-		.entry = 0x100000, .phoff = offsetof(struct elf_file, ph), .ehsize = 64, .phentsize = 56, .phnum = 2,
+		.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+		.type = 2,
+		.machine = 62,
+		.version = 1,
+		.entry = 0x100000,
+		.phoff = offsetof(struct elf_file, ph),
+		.ehsize = 64,
+		.phentsize = 56,
+		.phnum = 2,
 	};
 	elf.ph[0].type = 1;
 	elf.ph[0].flags = 7;
@@ -317,7 +332,8 @@ static void acpi_tables_are_linked_and_sealed(void **state)
 		assert_int_equal(sum(table, get(table + 4, 4)), 0);
 		if (memcmp(ram + table, "FACP", 4) == 0) {
 			found++;
-			assert_int_equal(get(table + 112, 4) & (1u << 20 | 1u << 10), 1u << 20 | 1u << 10);
+			assert_int_equal(get(table + 112, 4) & (1u << 20 | 1u << 10),
+					 1u << 20 | 1u << 10);
 			table = get(table + 140, 8);
 			assert_memory_equal(ram + table, "DSDT", 4);
 			assert_int_equal(sum(table, get(table + 4, 4)), 0);
@@ -335,7 +351,7 @@ static void first_state_is_flat_protected_mode(void **state)
 
 	(void)state;
 	memset(&vcpu, 0xff, sizeof(vcpu));
-	entry = (struct boot_entry){ .eip = 0x1000000, .esi = 0x2000 };
+	entry = (struct boot_entry){.eip = 0x1000000, .esi = 0x2000};
 	boot_state(&entry, &vcpu);
 	assert_int_equal(vcpu.rip, 0x1000000);
 	assert_int_equal(vcpu.gpr[GPR_RSI], 0x2000);

@@ -6,7 +6,7 @@
 #include "boot/acpi.h"
 #include "boot/layout.h"
 
-#define START_MAGIC 0x336ec578u
+#define START_MAGIC   0x336ec578u
 #define START_VERSION 1u
 
 struct hvm_start_info {
@@ -53,7 +53,8 @@ static const char *load_segments(const struct boot_payload *payload, const struc
 	return NULL;
 }
 
-static void fill_start_page(const struct boot_payload *payload, uint64_t initrd_at, struct start_page *page)
+static void fill_start_page(const struct boot_payload *payload, uint64_t initrd_at,
+			    struct start_page *page)
 {
 	struct ram_range map[RAM_RANGES];
 	unsigned ranges = layout_ram_map(payload->memory, map);
@@ -78,7 +79,8 @@ static void fill_start_page(const struct boot_payload *payload, uint64_t initrd_
 	}
 }
 
-static const char *load_initrd(const struct boot_payload *payload, uint64_t floor, uint64_t *initrd_at)
+static const char *load_initrd(const struct boot_payload *payload, uint64_t floor,
+			       uint64_t *initrd_at)
 {
 	*initrd_at = 0;
 	if (payload->initrd_size == 0)

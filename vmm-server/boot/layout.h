@@ -6,13 +6,15 @@
 #include <stdint.h>
 #include "boot/boot.h"
 
-#define LAYOUT_GDT        0x1000u
-#define LAYOUT_PARAMS     0x2000u /* struct boot_params, or struct hvm_start_info and what it points to */
-#define LAYOUT_CMDLINE    0x3000u
+#define LAYOUT_GDT 0x1000u
+#define LAYOUT_PARAMS                                                                              \
+	0x2000u /* struct boot_params, or struct hvm_start_info and what it points to */
+#define LAYOUT_CMDLINE	    0x3000u
 #define LAYOUT_CMDLINE_SIZE 0x1000u
-#define LAYOUT_LOW_END    0x9f000u  /* usable below; above: reserved up to 1 MiB, with the ACPI tables in it */
+#define LAYOUT_LOW_END                                                                             \
+	0x9f000u /* usable below; above: reserved up to 1 MiB, with the ACPI tables in it */
 #define LAYOUT_RESET_VECTOR 0xffff0u
-#define LAYOUT_KERNEL_MIN 0x100000u
+#define LAYOUT_KERNEL_MIN   0x100000u
 
 #define RAM_USABLE   1u
 #define RAM_RESERVED 2u

@@ -8,29 +8,29 @@
 #define SECTOR 512u
 
 /* Offsets in the file's first sectors, and in struct boot_params. */
-#define HDR_SETUP_SECTS  0x1f1u
-#define HDR_BOOT_FLAG    0x1feu
-#define HDR_JUMP_LENGTH  0x201u
-#define HDR_MAGIC        0x202u
-#define HDR_VERSION      0x206u
-#define HDR_LOADER       0x210u
-#define HDR_LOADFLAGS    0x211u
-#define HDR_CODE32_START 0x214u
-#define HDR_RAMDISK      0x218u
-#define HDR_RAMDISK_SIZE 0x21cu
-#define HDR_CMDLINE      0x228u
-#define HDR_INITRD_MAX   0x22cu
-#define HDR_ALIGNMENT    0x230u
-#define HDR_RELOCATABLE  0x234u
-#define HDR_CMDLINE_SIZE 0x238u
-#define HDR_PREF_ADDRESS 0x258u
-#define HDR_INIT_SIZE    0x260u
-#define HDR_MINIMUM      0x268u
-#define PARAMS_RSDP      0x070u
+#define HDR_SETUP_SECTS	  0x1f1u
+#define HDR_BOOT_FLAG	  0x1feu
+#define HDR_JUMP_LENGTH	  0x201u
+#define HDR_MAGIC	  0x202u
+#define HDR_VERSION	  0x206u
+#define HDR_LOADER	  0x210u
+#define HDR_LOADFLAGS	  0x211u
+#define HDR_CODE32_START  0x214u
+#define HDR_RAMDISK	  0x218u
+#define HDR_RAMDISK_SIZE  0x21cu
+#define HDR_CMDLINE	  0x228u
+#define HDR_INITRD_MAX	  0x22cu
+#define HDR_ALIGNMENT	  0x230u
+#define HDR_RELOCATABLE	  0x234u
+#define HDR_CMDLINE_SIZE  0x238u
+#define HDR_PREF_ADDRESS  0x258u
+#define HDR_INIT_SIZE	  0x260u
+#define HDR_MINIMUM	  0x268u
+#define PARAMS_RSDP	  0x070u
 #define PARAMS_E820_COUNT 0x1e8u
-#define PARAMS_E820      0x2d0u
-#define PARAMS_SIZE      0x1000u
-#define E820_ENTRY       20u
+#define PARAMS_E820	  0x2d0u
+#define PARAMS_SIZE	  0x1000u
+#define E820_ENTRY	  20u
 
 #define MAGIC_HDRS     0x53726448u
 #define BOOT_FLAG      0xaa55u
@@ -42,7 +42,8 @@ struct linux_image {
 	const uint8_t *body; /* the protected-mode part */
 	uint64_t body_size;
 	uint64_t header_end; /* of the setup header, in the file */
-	uint64_t load_at, needs; /* address and bytes the kernel uses before it reads the memory map */
+	uint64_t load_at,
+		needs; /* address and bytes the kernel uses before it reads the memory map */
 	uint64_t initrd_max;
 	uint64_t cmdline_max;
 };
@@ -106,7 +107,8 @@ static const char *check_room(const struct boot_payload *payload, const struct l
 		return "the VM's memory is too small for it";
 	*initrd_at = 0;
 	if (payload->initrd_size) {
-		*initrd_at = layout_place_initrd(payload, image->load_at + image->needs, image->initrd_max);
+		*initrd_at = layout_place_initrd(payload, image->load_at + image->needs,
+						 image->initrd_max);
 		if (*initrd_at == 0)
 			return "the VM's memory is too small for it and its initrd";
 	}
@@ -123,7 +125,8 @@ static void fill_params(const struct boot_payload *payload, const struct linux_i
 	unsigned ranges = layout_ram_map(payload->memory, map);
 
 	memset(params, 0, PARAMS_SIZE);
-	memcpy(params + HDR_SETUP_SECTS, payload->kernel + HDR_SETUP_SECTS, image->header_end - HDR_SETUP_SECTS);
+	memcpy(params + HDR_SETUP_SECTS, payload->kernel + HDR_SETUP_SECTS,
+	       image->header_end - HDR_SETUP_SECTS);
 	params[HDR_LOADER] = LOADER_UNKNOWN;
 	put(params, HDR_CODE32_START, image->load_at, 4);
 	put(params, HDR_RAMDISK, initrd_at, 4);

@@ -3,18 +3,18 @@
 #include <string.h>
 #include "dev/ioapic.h"
 
-#define REG_ID          0x00u
-#define REG_VERSION     0x01u
+#define REG_ID		0x00u
+#define REG_VERSION	0x01u
 #define REG_ARBITRATION 0x02u
-#define REG_TABLE       0x10u
-#define VERSION         (0x11u | (IOAPIC_PINS - 1) << 16)
+#define REG_TABLE	0x10u
+#define VERSION		(0x11u | (IOAPIC_PINS - 1) << 16)
 
-#define ENTRY_VECTOR     0xffull
-#define ENTRY_LOGICAL    (1ull << 11)
+#define ENTRY_VECTOR	 0xffull
+#define ENTRY_LOGICAL	 (1ull << 11)
 #define ENTRY_REMOTE_IRR (1ull << 14)
-#define ENTRY_LEVEL      (1ull << 15)
-#define ENTRY_MASKED     (1ull << 16)
-#define ENTRY_WRITABLE   0xff0000000001afffull /* all but delivery status and remote IRR */
+#define ENTRY_LEVEL	 (1ull << 15)
+#define ENTRY_MASKED	 (1ull << 16)
+#define ENTRY_WRITABLE	 0xff0000000001afffull /* all but delivery status and remote IRR */
 
 void ioapic_reset(struct ioapic *ioapic)
 {

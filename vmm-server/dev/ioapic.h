@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include "dev/lapic.h"
 
-#define IOAPIC_BASE 0xfec00000ull
-#define IOAPIC_SIZE 0x1000ull
-#define IOAPIC_PINS 24u
+#define IOAPIC_BASE   0xfec00000ull
+#define IOAPIC_SIZE   0x1000ull
+#define IOAPIC_PINS   24u
 #define IOAPIC_SELECT 0x00u
 #define IOAPIC_WINDOW 0x10u
 
@@ -17,8 +17,9 @@ struct ioapic {
 	uint32_t select;
 	uint32_t id;
 	uint64_t entry[IOAPIC_PINS];
-	uint32_t lines;   /* level of each input */
-	uint32_t pending; /* edges that came while the pin was masked, and levels to be looked at again */
+	uint32_t lines;	  /* level of each input */
+	uint32_t pending; /* edges that came while the pin was masked, and levels to be looked at
+			     again */
 };
 
 void ioapic_reset(struct ioapic *ioapic);

@@ -3,22 +3,22 @@
 #include <string.h>
 #include "dev/lapic.h"
 
-#define VERSION      0x00060014u /* 7 LVT entries; 0x14: an integrated APIC (SDM 10.4.8) */
-#define SVR_RESET    0x000000ffu
-#define SVR_ENABLE   (1u << 8)
-#define SVR_WRITABLE 0x3ffu
-#define LVT_MASKED   (1u << 16)
-#define LVT_VECTOR   0xffu
-#define TIMER_MODE   (3u << 17)
-#define TIMER_ONE_SHOT     (0u << 17)
-#define TIMER_PERIODIC     (1u << 17)
-#define TIMER_TSC_DEADLINE (2u << 17)
+#define VERSION		     0x00060014u /* 7 LVT entries; 0x14: an integrated APIC (SDM 10.4.8) */
+#define SVR_RESET	     0x000000ffu
+#define SVR_ENABLE	     (1u << 8)
+#define SVR_WRITABLE	     0x3ffu
+#define LVT_MASKED	     (1u << 16)
+#define LVT_VECTOR	     0xffu
+#define TIMER_MODE	     (3u << 17)
+#define TIMER_ONE_SHOT	     (0u << 17)
+#define TIMER_PERIODIC	     (1u << 17)
+#define TIMER_TSC_DEADLINE   (2u << 17)
 #define ESR_SEND_ILLEGAL     (1u << 5)
 #define ESR_RECEIVE_ILLEGAL  (1u << 6)
 #define ESR_ILLEGAL_REGISTER (1u << 7)
-#define BASE_BOOTSTRAP (1ull << 8)
-#define BASE_ENABLE    (1ull << 11)
-#define LOWEST_VECTOR  16u
+#define BASE_BOOTSTRAP	     (1ull << 8)
+#define BASE_ENABLE	     (1ull << 11)
+#define LOWEST_VECTOR	     16u
 
 enum lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The local APIC of one vCPU in xAPIC mode (SDM 3A chapter 10): registers, priorities, timer. Time is the TSC. */
+/* The local APIC of one vCPU in xAPIC mode (SDM 3A chapter 10): registers, priorities, timer. Time
+ * is the TSC. */
 #ifndef VMM_LAPIC_H
 #define VMM_LAPIC_H
 
@@ -7,8 +8,9 @@
 #include <stdint.h>
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ull
-#define LAPIC_SIZE         0x1000ull
+#define LAPIC_SIZE	   0x1000ull
 
+/* clang-format off */
 enum lapic_register {
 	LAPIC_ID = 0x020, LAPIC_VERSION = 0x030, LAPIC_TPR = 0x080, LAPIC_APR = 0x090, LAPIC_PPR = 0x0a0,
 	LAPIC_EOI = 0x0b0, LAPIC_LDR = 0x0d0, LAPIC_DFR = 0x0e0, LAPIC_SVR = 0x0f0, LAPIC_ISR = 0x100,
@@ -17,11 +19,23 @@ enum lapic_register {
 	LAPIC_LVT_PERF = 0x340, LAPIC_LVT_LINT0 = 0x350, LAPIC_LVT_LINT1 = 0x360, LAPIC_LVT_ERROR = 0x370,
 	LAPIC_TIMER_INITIAL = 0x380, LAPIC_TIMER_CURRENT = 0x390, LAPIC_TIMER_DIVIDE = 0x3e0,
 };
+/* clang-format on */
 
 enum apic_delivery {
-	APIC_FIXED = 0, APIC_LOWEST = 1, APIC_SMI = 2, APIC_NMI = 4, APIC_INIT = 5, APIC_SIPI = 6, APIC_EXTINT = 7,
+	APIC_FIXED = 0,
+	APIC_LOWEST = 1,
+	APIC_SMI = 2,
+	APIC_NMI = 4,
+	APIC_INIT = 5,
+	APIC_SIPI = 6,
+	APIC_EXTINT = 7,
 };
-enum apic_shorthand { APIC_TO_DESTINATION = 0, APIC_TO_SELF = 1, APIC_TO_ALL = 2, APIC_TO_OTHERS = 3 };
+enum apic_shorthand {
+	APIC_TO_DESTINATION = 0,
+	APIC_TO_SELF = 1,
+	APIC_TO_ALL = 2,
+	APIC_TO_OTHERS = 3
+};
 
 /* What travels between APICs. */
 struct apic_message {
@@ -62,7 +76,8 @@ uint32_t lapic_read(struct lapic *lapic, uint32_t offset, uint64_t now);
 void lapic_write(struct lapic *lapic, uint32_t offset, uint32_t value, uint64_t now,
 		 struct lapic_effects *effects);
 
-/* IA32_APIC_BASE and IA32_TSC_DEADLINE; false: #GP(0). Only the default base and xAPIC mode exist. */
+/* IA32_APIC_BASE and IA32_TSC_DEADLINE; false: #GP(0). Only the default base and xAPIC mode exist.
+ */
 uint64_t lapic_read_base(const struct lapic *lapic);
 bool lapic_write_base(struct lapic *lapic, uint64_t value);
 uint64_t lapic_read_deadline(const struct lapic *lapic);
@@ -71,17 +86,20 @@ void lapic_write_deadline(struct lapic *lapic, uint64_t value);
 /* A fixed or lowest-priority interrupt arrives. */
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level);
 
-/* Highest vector in IRR that the vectors in service do not block; -1: none. TPR is the CPU's business (CR8). */
+/* Highest vector in IRR that the vectors in service do not block; -1: none. TPR is the CPU's
+ * business (CR8). */
 int lapic_pending(const struct lapic *lapic);
 
-/* The CPU took this vector: IRR -> ISR; lapic_untake: its delivery did not happen after all (R-RES-5). */
+/* The CPU took this vector: IRR -> ISR; lapic_untake: its delivery did not happen after all
+ * (R-RES-5). */
 void lapic_take(struct lapic *lapic, uint8_t vector);
 void lapic_untake(struct lapic *lapic, uint8_t vector);
 
 /* Lets the timer expire if its time has come; true: it did. */
 bool lapic_timer_expire(struct lapic *lapic, uint64_t now);
 
-/* Whether the message is for this APIC (SDM 10.6.2; flat and cluster model). from_self: it sent it. */
+/* Whether the message is for this APIC (SDM 10.6.2; flat and cluster model). from_self: it sent it.
+ */
 bool lapic_matches(const struct lapic *lapic, const struct apic_message *message, bool from_self);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the local APIC: priorities, end of interrupt, timer modes, messages, what a reset leaves. */
+/* Tests of the local APIC: priorities, end of interrupt, timer modes, messages, what a reset
+ * leaves. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,7 +15,7 @@ static int setup(void **state)
 {
 	(void)state;
 	lapic_reset(&lapic, 3, true);
-	effects = (struct lapic_effects){ 0 };
+	effects = (struct lapic_effects){0};
 	lapic_write(&lapic, LAPIC_SVR, 0x1ff, 0, &effects);
 	return 0;
 }
@@ -146,7 +147,7 @@ static void one_shot_counts_down(void **state)
 
 static void divisor_codes_follow_the_manual(void **state)
 {
-	static const uint8_t code[] = { 0xb, 0, 1, 2, 3, 8, 9, 0xa };
+	static const uint8_t code[] = {0xb, 0, 1, 2, 3, 8, 9, 0xa};
 
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
@@ -208,7 +209,7 @@ static void command_register_makes_messages(void **state)
 
 static void destinations_match(void **state)
 {
-	struct apic_message m = { .destination = 3 };
+	struct apic_message m = {.destination = 3};
 
 	(void)state;
 	assert_true(lapic_matches(&lapic, &m, false));
@@ -216,7 +217,7 @@ static void destinations_match(void **state)
 	assert_false(lapic_matches(&lapic, &m, true));
 	m.destination = 0xff;
 	assert_true(lapic_matches(&lapic, &m, false));
-	m = (struct apic_message){ .destination = 0x04, .logical = true };
+	m = (struct apic_message){.destination = 0x04, .logical = true};
 	assert_false(lapic_matches(&lapic, &m, false));
 	put(LAPIC_LDR, 0x05000000);
 	assert_true(lapic_matches(&lapic, &m, false));
@@ -226,7 +227,7 @@ static void destinations_match(void **state)
 	assert_true(lapic_matches(&lapic, &m, false));
 	m.destination = 0x31;
 	assert_false(lapic_matches(&lapic, &m, false));
-	m = (struct apic_message){ .shorthand = APIC_TO_OTHERS };
+	m = (struct apic_message){.shorthand = APIC_TO_OTHERS};
 	assert_false(lapic_matches(&lapic, &m, true));
 	assert_true(lapic_matches(&lapic, &m, false));
 	m.shorthand = APIC_TO_SELF;

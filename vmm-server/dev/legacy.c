@@ -3,34 +3,38 @@
 #include <string.h>
 #include "dev/legacy.h"
 
-#define PORT_PIT_2       0x42u
-#define PORT_61          0x61u
-#define PORT_KBC_STATUS  0x64u
-#define PORT_CMOS_INDEX  0x70u
-#define PORT_CMOS_DATA   0x71u
-#define PORT_92          0x92u
-#define KBC_RESET        0xfeu
-#define PORT_61_OUT2     0x20u
+#define PORT_PIT_2	 0x42u
+#define PORT_61		 0x61u
+#define PORT_KBC_STATUS	 0x64u
+#define PORT_CMOS_INDEX	 0x70u
+#define PORT_CMOS_DATA	 0x71u
+#define PORT_92		 0x92u
+#define KBC_RESET	 0xfeu
+#define PORT_61_OUT2	 0x20u
 #define PORT_61_WRITABLE 0x0fu
-#define PORT_92_A20      0x02u
-#define PORT_92_RESET    0x01u
-#define RESET_NOW        0x04u
-#define SLEEP_ENABLE     0x20u
-#define SLEEP_TYPE(v)    ((v) >> 2 & 7u)
+#define PORT_92_A20	 0x02u
+#define PORT_92_RESET	 0x01u
+#define RESET_NOW	 0x04u
+#define SLEEP_ENABLE	 0x20u
+#define SLEEP_TYPE(v)	 ((v) >> 2 & 7u)
 
-/* The guest's day begins here, whenever it is started: runs are repeatable. 2025-01-01 00:00:00 UTC. */
-#define EPOCH_YEAR 2025u
+/* The guest's day begins here, whenever it is started: runs are repeatable. 2025-01-01 00:00:00
+ * UTC. */
+#define EPOCH_YEAR    2025u
 #define EPOCH_WEEKDAY 3u /* Wednesday; Sunday is 0 */
 
 struct port_range {
 	uint16_t first, last;
 };
 
-/* Places where software routinely probes or delays; nothing is there, and nobody wants a log line about it. */
+/* Places where software routinely probes or delays; nothing is there, and nobody wants a log line
+ * about it. */
+/* clang-format off */
 static const struct port_range expected_empty[] = {
 	{ 0x20, 0x21 },   { 0x40, 0x43 },   { 0x60, 0x64 },   { 0x80, 0x80 },   { 0xa0, 0xa1 },   { 0xed, 0xed },
 	{ 0x2e8, 0x2ef }, { 0x2f8, 0x2ff }, { 0x3b0, 0x3df }, { 0x3e8, 0x3ef }, { 0x4d0, 0x4d1 }, { 0xcf8, 0xcff },
 };
+/* clang-format on */
 
 struct date {
 	unsigned year, month, day, hour, minute, second, weekday;
@@ -50,14 +54,14 @@ static bool is_leap(unsigned year)
 
 static unsigned days_of_month(unsigned year, unsigned month)
 {
-	static const uint8_t days[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	static const uint8_t days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
 	return month == 2 && is_leap(year) ? 29 : days[month - 1];
 }
 
 static struct date date_after(uint64_t seconds)
 {
-	struct date date = { .year = EPOCH_YEAR, .month = 1, .day = 1 };
+	struct date date = {.year = EPOCH_YEAR, .month = 1, .day = 1};
 	uint64_t days = seconds / 86400;
 
 	date.second = seconds % 60;

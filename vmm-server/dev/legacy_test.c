@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include "dev/legacy.h"
 
-#define KHZ 1000000ull
+#define KHZ    1000000ull
 #define SECOND (KHZ * 1000)
 
 static struct legacy legacy;
@@ -26,8 +26,8 @@ static uint8_t clock_register(uint8_t index, uint64_t seconds)
 	return legacy_read(&legacy, 0x71, seconds * SECOND, &known);
 }
 
-static void check_date(uint64_t seconds, uint8_t century, uint8_t year, uint8_t month, uint8_t day, uint8_t hour,
-		       uint8_t minute, uint8_t second, uint8_t weekday)
+static void check_date(uint64_t seconds, uint8_t century, uint8_t year, uint8_t month, uint8_t day,
+		       uint8_t hour, uint8_t minute, uint8_t second, uint8_t weekday)
 {
 	assert_int_equal(clock_register(0x32, seconds), century);
 	assert_int_equal(clock_register(9, seconds), year);
@@ -43,7 +43,8 @@ static void clock_runs_from_its_epoch(void **state)
 {
 	(void)state;
 	check_date(0, 0x20, 0x25, 0x01, 0x01, 0, 0, 0, 4);
-	check_date(59 * 86400 + 13 * 3600 + 59 * 60 + 58, 0x20, 0x25, 0x03, 0x01, 0x13, 0x59, 0x58, 7);
+	check_date(59 * 86400 + 13 * 3600 + 59 * 60 + 58, 0x20, 0x25, 0x03, 0x01, 0x13, 0x59, 0x58,
+		   7);
 	check_date(365 * 86400, 0x20, 0x26, 0x01, 0x01, 0, 0, 0, 5);
 	check_date((365 * 3 + 59) * 86400ull, 0x20, 0x28, 0x02, 0x29, 0, 0, 0, 3); /* a leap year */
 	assert_int_equal(clock_register(0x0a, 5) & 0x80, 0); /* no update in progress */
@@ -74,7 +75,8 @@ static void only_s5_powers_off(void **state)
 {
 	(void)state;
 	for (unsigned value = 0; value < 256; value++) {
-		enum legacy_request request = legacy_write(&legacy, ACPI_SLEEP_CONTROL, (uint8_t)value, &known);
+		enum legacy_request request =
+			legacy_write(&legacy, ACPI_SLEEP_CONTROL, (uint8_t)value, &known);
 		bool off = (value & 0x20) && (value >> 2 & 7) == 5;
 
 		assert_int_equal(request, off ? LEGACY_POWER_OFF : LEGACY_NONE);

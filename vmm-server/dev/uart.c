@@ -22,7 +22,8 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define LSR_TEMT     0x40u
 #define MSR_LINE     0xb0u /* CTS, DSR, DCD: someone is there */
 
-/* The transmitter says that it is busy while the ring has less room than Linux sends in one go (its FIFO). */
+/* The transmitter says that it is busy while the ring has less room than Linux sends in one go (its
+ * FIFO). */
 #define TRANSMIT_ROOM 16u
 
 void uart_reset(struct uart *uart, struct tty_channel *tty)
@@ -58,7 +59,8 @@ static uint8_t interrupt_identity(const struct uart *uart)
 
 bool uart_line(const struct uart *uart)
 {
-	return (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2 && !(interrupt_identity(uart) & IIR_NONE);
+	return (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2 &&
+	       !(interrupt_identity(uart) & IIR_NONE);
 }
 
 static uint8_t receive(struct uart *uart)
@@ -175,8 +177,9 @@ void uart_write(struct uart *uart, unsigned reg, uint8_t value)
 			write_ier(uart, value);
 		break;
 	case REG_IIR_FCR:
-		/* Clearing the receive FIFO does not drop what a person typed ahead: the ring is the line, not the FIFO. */
-		uart->fcr = value & (uint8_t)~(FCR_CLEAR_RX | 4u);
+		/* Clearing the receive FIFO does not drop what a person typed ahead: the ring is
+		 * the line, not the FIFO. */
+		uart->fcr = value & (uint8_t) ~(FCR_CLEAR_RX | 4u);
 		if (value & FCR_CLEAR_RX)
 			uart->loop_count = 0;
 		break;

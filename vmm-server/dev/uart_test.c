@@ -28,7 +28,8 @@ static void it_looks_like_a_16550a(void **state)
 	uart_write(&uart, 1, 0xff);
 	assert_int_equal(uart_read(&uart, 1), 0x0f);
 	uart_write(&uart, 1, 0);
-	uart_write(&uart, 4, 0x1a); /* loopback with RTS and OUT2: CTS and DCD (Linux' autoconfig) */
+	uart_write(&uart, 4,
+		   0x1a); /* loopback with RTS and OUT2: CTS and DCD (Linux' autoconfig) */
 	assert_int_equal(uart_read(&uart, 6) & 0xf0, 0x90);
 	uart_write(&uart, 4, 0);
 	assert_int_equal(uart_read(&uart, 2) >> 6, 0);

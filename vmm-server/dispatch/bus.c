@@ -71,7 +71,8 @@ void bus_ioapic(struct vcpu *v)
 	struct apic_message message;
 
 	while (ioapic_next(&vm.ioapic, &message)) {
-		/* As from outside: a shorthand does not occur, so the sender matters only for waking. */
+		/* As from outside: a shorthand does not occur, so the sender matters only for
+		 * waking. */
 		bus_send(v, &message);
 	}
 }
@@ -89,8 +90,10 @@ bool bus_is_mmio(uint64_t gpa)
 uint32_t bus_mmio_read(struct vcpu *v, uint64_t gpa)
 {
 	if (is_lapic(v, gpa))
-		return lapic_read(&v->lapic, (uint32_t)(gpa - LAPIC_DEFAULT_BASE) & ~(REGISTER_ALIGN - 1),
-				  vcpu_tsc(v)) >> (gpa & 3) * 8;
+		return lapic_read(&v->lapic,
+				  (uint32_t)(gpa - LAPIC_DEFAULT_BASE) & ~(REGISTER_ALIGN - 1),
+				  vcpu_tsc(v)) >>
+		       (gpa & 3) * 8;
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		return ioapic_read(&vm.ioapic, (uint32_t)(gpa - IOAPIC_BASE));
 	return 0xffffffffu;
@@ -98,7 +101,7 @@ uint32_t bus_mmio_read(struct vcpu *v, uint64_t gpa)
 
 static void lapic_register(struct vcpu *v, uint32_t offset, uint32_t value)
 {
-	struct lapic_effects effects = { 0 };
+	struct lapic_effects effects = {0};
 
 	lapic_write(&v->lapic, offset, value, vcpu_tsc(v), &effects);
 	if (offset == LAPIC_TPR) {

@@ -3,15 +3,17 @@
 #include <string.h>
 #include "dispatch/cpuid.h"
 
-#define BIT(n) (1u << (n))
-#define EXTENDED_BASE 0x80000000u
+#define BIT(n)		(1u << (n))
+#define EXTENDED_BASE	0x80000000u
 #define HYPERVISOR_BASE 0x40000000u
 
 /*
- * Leaf 1. Not in ECX: DTES64, MONITOR, DS-CPL, VMX, SMX, EIST, TM2, FMA, xTPR, PDCM, PCID, DCA, x2APIC, XSAVE, OSXSAVE,
- * AVX, F16C (XCR0 is not switched, so whatever depends on XSAVE is hidden).
+ * Leaf 1. Not in ECX: DTES64, MONITOR, DS-CPL, VMX, SMX, EIST, TM2, FMA, xTPR, PDCM, PCID, DCA,
+ * x2APIC, XSAVE, OSXSAVE, AVX, F16C (XCR0 is not switched, so whatever depends on XSAVE is hidden).
  */
-#define F1_ECX_KEPT (BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
+#define F1_ECX_KEPT                                                                                \
+	(BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) |    \
+	 BIT(30))
 #define F1_ECX_TSC_DEADLINE BIT(24)
 #define F1_ECX_HYPERVISOR   BIT(31)
 /* Not in EDX: PSN, DS, ACPI, TM, PBE. */
@@ -20,19 +22,23 @@
 #define F1_EDX_APIC BIT(9)
 #define F1_EDX_MCA  BIT(14)
 #define F1_EDX_HTT  BIT(28)
-/* Leaf 7 EBX: FSGSBASE BMI1 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; ECX: UMIP; EDX: FSRM. */
-#define F7_EBX_KEPT (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
+/* Leaf 7 EBX: FSGSBASE BMI1 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; ECX: UMIP; EDX:
+ * FSRM. */
+#define F7_EBX_KEPT                                                                                \
+	(BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) |      \
+	 BIT(24) | BIT(29))
 #define F7_ECX_KEPT BIT(2)
 #define F7_EDX_KEPT BIT(4)
 #define F6_EAX_ARAT BIT(2)
-/* 8000_0001 ECX: LAHF ABM SSE4A MISALIGNSSE PREFETCHW, CR8_LEGACY; EDX: SYSCALL NX MMXEXT MMX FXSR PDPE1GB LM. */
-#define E1_ECX_KEPT (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
-#define E1_ECX_CMP_LEGACY BIT(1)
-#define E1_EDX_KEPT (BIT(11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(26) | BIT(29))
-#define E1_EDX_MIRROR 0x0183f3ffu /* AMD repeats leaf 1's bits here */
+/* 8000_0001 ECX: LAHF ABM SSE4A MISALIGNSSE PREFETCHW, CR8_LEGACY; EDX: SYSCALL NX MMXEXT MMX FXSR
+ * PDPE1GB LM. */
+#define E1_ECX_KEPT		 (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
+#define E1_ECX_CMP_LEGACY	 BIT(1)
+#define E1_EDX_KEPT		 (BIT(11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(26) | BIT(29))
+#define E1_EDX_MIRROR		 0x0183f3ffu /* AMD repeats leaf 1's bits here */
 #define E7_EBX_OVERFLOW_RECOVERY BIT(0)
-#define E7_EBX_SUCCOR BIT(1)
-#define E7_EDX_INVARIANT_TSC BIT(8)
+#define E7_EBX_SUCCOR		 BIT(1)
+#define E7_EDX_INVARIANT_TSC	 BIT(8)
 
 static void cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
@@ -68,7 +74,8 @@ static uint32_t log2_up(uint32_t n)
 	return bits;
 }
 
-static void build_leaf1(const struct cpuid_host *host, const struct cpuid_config *config, struct cpuid_regs *leaf)
+static void build_leaf1(const struct cpuid_host *host, const struct cpuid_config *config,
+			struct cpuid_regs *leaf)
 {
 	*leaf = host->basic[1];
 	leaf->ebx = (leaf->ebx & 0xff00u) | config->vcpus << 16 | config->vcpu << 24;
@@ -89,12 +96,13 @@ static void build_topology(const struct cpuid_config *config, bool amd, struct c
 	}
 	if (amd)
 		return;
-	table->topology[0] = (struct cpuid_regs){ 0, 1, 0x100, config->vcpu };
-	table->topology[1] = (struct cpuid_regs){ log2_up(config->vcpus), config->vcpus, 0x201, config->vcpu };
+	table->topology[0] = (struct cpuid_regs){0, 1, 0x100, config->vcpu};
+	table->topology[1] =
+		(struct cpuid_regs){log2_up(config->vcpus), config->vcpus, 0x201, config->vcpu};
 }
 
-static void build_extended(const struct cpuid_host *host, const struct cpuid_config *config, bool amd,
-			   struct cpuid_table *table)
+static void build_extended(const struct cpuid_host *host, const struct cpuid_config *config,
+			   bool amd, struct cpuid_table *table)
 {
 	struct cpuid_regs *e = table->extended;
 
@@ -107,15 +115,16 @@ static void build_extended(const struct cpuid_host *host, const struct cpuid_con
 		if (config->vcpus > 1)
 			e[1].ecx |= E1_ECX_CMP_LEGACY;
 	}
-	e[7] = (struct cpuid_regs){ .edx = E7_EDX_INVARIANT_TSC };
+	e[7] = (struct cpuid_regs){.edx = E7_EDX_INVARIANT_TSC};
 	if (config->amd_profile)
 		e[7].ebx = E7_EBX_OVERFLOW_RECOVERY | E7_EBX_SUCCOR;
-	e[8] = (struct cpuid_regs){ .eax = host->extended[8].eax & 0xffffu };
+	e[8] = (struct cpuid_regs){.eax = host->extended[8].eax & 0xffffu};
 	if (amd)
 		e[8].ecx = config->vcpus - 1;
 }
 
-void cpuid_build(const struct cpuid_host *host, const struct cpuid_config *config, struct cpuid_table *table)
+void cpuid_build(const struct cpuid_host *host, const struct cpuid_config *config,
+		 struct cpuid_table *table)
 {
 	bool amd = is_amd_vendor(&host->basic[0]);
 
@@ -138,7 +147,8 @@ void cpuid_build(const struct cpuid_host *host, const struct cpuid_config *confi
 
 static const struct cpuid_regs none;
 
-static const struct cpuid_regs *with_subleaf(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+static const struct cpuid_regs *with_subleaf(const struct cpuid_table *table, uint32_t leaf,
+					     uint32_t subleaf)
 {
 	if (leaf == 4)
 		return subleaf < CPUID_CACHES ? &table->cache[subleaf] : &none;
@@ -149,10 +159,12 @@ static const struct cpuid_regs *with_subleaf(const struct cpuid_table *table, ui
 	return &none;
 }
 
-const struct cpuid_regs *cpuid_lookup_slow(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+const struct cpuid_regs *cpuid_lookup_slow(const struct cpuid_table *table, uint32_t leaf,
+					   uint32_t subleaf)
 {
 	if (leaf < CPUID_BASIC)
-		return CPUID_WITH_SUBLEAVES >> leaf & 1 ? with_subleaf(table, leaf, subleaf) : &table->basic[leaf];
+		return CPUID_WITH_SUBLEAVES >> leaf & 1 ? with_subleaf(table, leaf, subleaf)
+							: &table->basic[leaf];
 	if (leaf - EXTENDED_BASE < CPUID_EXTENDED)
 		return &table->extended[leaf - EXTENDED_BASE];
 	if (leaf - HYPERVISOR_BASE < 2)
@@ -163,17 +175,18 @@ const struct cpuid_regs *cpuid_lookup_slow(const struct cpuid_table *table, uint
 uint64_t cpuid_cr4_mask(const struct cpuid_table *table)
 {
 	uint32_t edx = table->basic[1].edx, ebx7 = table->basic[7].ebx;
-	uint64_t mask = BIT(2) | BIT(6) | BIT(8) | BIT(9) | BIT(10); /* TSD MCE PCE OSFXSR OSXMMEXCPT */
+	uint64_t mask =
+		BIT(2) | BIT(6) | BIT(8) | BIT(9) | BIT(10); /* TSD MCE PCE OSFXSR OSXMMEXCPT */
 
-	mask |= edx & BIT(1) ? BIT(0) | BIT(1) : 0; /* VME PVI */
-	mask |= edx & BIT(2) ? BIT(3) : 0;          /* DE */
-	mask |= edx & BIT(3) ? BIT(4) : 0;          /* PSE */
-	mask |= edx & BIT(6) ? BIT(5) : 0;          /* PAE */
-	mask |= edx & BIT(13) ? BIT(7) : 0;         /* PGE */
+	mask |= edx & BIT(1) ? BIT(0) | BIT(1) : 0;	    /* VME PVI */
+	mask |= edx & BIT(2) ? BIT(3) : 0;		    /* DE */
+	mask |= edx & BIT(3) ? BIT(4) : 0;		    /* PSE */
+	mask |= edx & BIT(6) ? BIT(5) : 0;		    /* PAE */
+	mask |= edx & BIT(13) ? BIT(7) : 0;		    /* PGE */
 	mask |= table->basic[7].ecx & BIT(2) ? BIT(11) : 0; /* UMIP */
-	mask |= ebx7 & BIT(0) ? BIT(16) : 0;        /* FSGSBASE */
-	mask |= ebx7 & BIT(7) ? BIT(20) : 0;        /* SMEP */
-	mask |= ebx7 & BIT(20) ? BIT(21) : 0;       /* SMAP */
+	mask |= ebx7 & BIT(0) ? BIT(16) : 0;		    /* FSGSBASE */
+	mask |= ebx7 & BIT(7) ? BIT(20) : 0;		    /* SMEP */
+	mask |= ebx7 & BIT(20) ? BIT(21) : 0;		    /* SMAP */
 	return mask;
 }
 
@@ -182,9 +195,9 @@ uint64_t cpuid_efer_mask(const struct cpuid_table *table)
 	uint32_t edx = table->extended[1].edx;
 	uint64_t mask = 0;
 
-	mask |= edx & BIT(11) ? BIT(0) : 0;          /* SCE */
+	mask |= edx & BIT(11) ? BIT(0) : 0;	      /* SCE */
 	mask |= edx & BIT(29) ? BIT(8) | BIT(10) : 0; /* LME LMA */
-	mask |= edx & BIT(20) ? BIT(11) : 0;         /* NXE */
+	mask |= edx & BIT(20) ? BIT(11) : 0;	      /* NXE */
 	return mask;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What CPUID tells the guest: computed once from the host's answers, so that an exit is a lookup. */
+/* What CPUID tells the guest: computed once from the host's answers, so that an exit is a lookup.
+ */
 #ifndef VMM_CPUID_H
 #define VMM_CPUID_H
 
@@ -37,10 +38,13 @@ struct cpuid_config {
 /* Asks this CPU. */
 void cpuid_read_host(struct cpuid_host *host);
 
-void cpuid_build(const struct cpuid_host *host, const struct cpuid_config *config, struct cpuid_table *table);
+void cpuid_build(const struct cpuid_host *host, const struct cpuid_config *config,
+		 struct cpuid_table *table);
 
-/* For leaves with subleaves, and those out of range: zeros, as for an unknown subleaf (SDM 2A, CPUID). */
-const struct cpuid_regs *cpuid_lookup_slow(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
+/* For leaves with subleaves, and those out of range: zeros, as for an unknown subleaf (SDM 2A,
+ * CPUID). */
+const struct cpuid_regs *cpuid_lookup_slow(const struct cpuid_table *table, uint32_t leaf,
+					   uint32_t subleaf);
 
 #define CPUID_WITH_SUBLEAVES (1u << 4 | 1u << 7 | 1u << 0xb | 1u << 0xd)
 
@@ -52,7 +56,8 @@ static inline const struct cpuid_regs *cpuid_lookup(const struct cpuid_table *ta
 	return cpuid_lookup_slow(table, leaf, subleaf);
 }
 
-/* What follows from the table: writable bits of CR4, of EFER; physical address bits; 1 GiB pages; AMD's manner. */
+/* What follows from the table: writable bits of CR4, of EFER; physical address bits; 1 GiB pages;
+ * AMD's manner. */
 uint64_t cpuid_cr4_mask(const struct cpuid_table *table);
 uint64_t cpuid_efer_mask(const struct cpuid_table *table);
 unsigned cpuid_physical_bits(const struct cpuid_table *table);

@@ -17,17 +17,17 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&host, 0xff, sizeof(host));
-	host.basic[0] = (struct cpuid_regs){ 0x20, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	host.basic[0] = (struct cpuid_regs){0x20, 0x756e6547, 0x6c65746e, 0x49656e69};
 	host.extended[0].eax = 0x80000021;
 	host.extended[8].eax = 0x3028;
-	config = (struct cpuid_config){ .vcpus = 1, .vcpu = 0 };
+	config = (struct cpuid_config){.vcpus = 1, .vcpu = 0};
 	cpuid_build(&host, &config, &table);
 	return 0;
 }
 
 static void amd(void)
 {
-	host.basic[0] = (struct cpuid_regs){ 0x10, 0x68747541, 0x444d4163, 0x69746e65 };
+	host.basic[0] = (struct cpuid_regs){0x10, 0x68747541, 0x444d4163, 0x69746e65};
 	config.amd_profile = true;
 	cpuid_build(&host, &config, &table);
 }
@@ -38,14 +38,15 @@ static void what_is_not_virtualized_is_hidden(void **state)
 
 	(void)state;
 	assert_int_equal(leaf->ecx & (1u << 26 | 1u << 27 | 1u << 28), 0); /* XSAVE OSXSAVE AVX */
-	assert_int_equal(leaf->ecx & (1u << 3 | 1u << 5 | 1u << 17 | 1u << 21), 0); /* MONITOR VMX PCID x2APIC */
+	assert_int_equal(leaf->ecx & (1u << 3 | 1u << 5 | 1u << 17 | 1u << 21),
+			 0);					/* MONITOR VMX PCID x2APIC */
 	assert_int_equal(leaf->ecx & (1u << 12 | 1u << 29), 0); /* FMA F16C need AVX */
 	leaf = cpuid_lookup(&table, 7, 0);
 	assert_int_equal(leaf->ebx & (1u << 5 | 1u << 10 | 1u << 16), 0); /* AVX2 INVPCID AVX512F */
-	assert_int_equal(leaf->ecx & (1u << 3 | 1u << 16), 0); /* PKU LA57 */
+	assert_int_equal(leaf->ecx & (1u << 3 | 1u << 16), 0);		  /* PKU LA57 */
 	assert_int_equal(leaf->edx & (1u << 26 | 1u << 29), 0); /* SPEC_CTRL ARCH_CAPABILITIES */
 	leaf = cpuid_lookup(&table, 0x80000001, 0);
-	assert_int_equal(leaf->ecx & 1u << 2, 0); /* SVM */
+	assert_int_equal(leaf->ecx & 1u << 2, 0);  /* SVM */
 	assert_int_equal(leaf->edx & 1u << 27, 0); /* RDTSCP */
 	for (uint32_t i = 0; i < 64; i++) {
 		leaf = cpuid_lookup(&table, 0xd, i);
@@ -65,9 +66,9 @@ static void what_is_always_there_appears_on_the_poorest_host(void **state)
 	memset(&host, 0, sizeof(host));
 	cpuid_build(&host, &config, &table);
 	leaf = cpuid_lookup(&table, 1, 0);
-	assert_int_equal(leaf->ecx, 1u << 24 | 1u << 31); /* TSC-deadline, hypervisor */
+	assert_int_equal(leaf->ecx, 1u << 24 | 1u << 31);	   /* TSC-deadline, hypervisor */
 	assert_int_equal(leaf->edx, 1u << 7 | 1u << 9 | 1u << 14); /* MCE APIC MCA */
-	assert_int_equal(cpuid_lookup(&table, 6, 0)->eax, 4); /* ARAT */
+	assert_int_equal(cpuid_lookup(&table, 6, 0)->eax, 4);	   /* ARAT */
 	assert_int_equal(cpuid_lookup(&table, 0x80000007, 0)->edx, 1u << 8);
 	assert_memory_equal(&cpuid_lookup(&table, 0x40000000, 0)->ebx, "Cairn Cairn ", 12);
 }
@@ -86,7 +87,7 @@ static void topology_is_the_vms(void **state)
 	const struct cpuid_regs *leaf;
 
 	(void)state;
-	config = (struct cpuid_config){ .vcpus = 3, .vcpu = 2 };
+	config = (struct cpuid_config){.vcpus = 3, .vcpu = 2};
 	cpuid_build(&host, &config, &table);
 	leaf = cpuid_lookup(&table, 1, 0);
 	assert_int_equal(leaf->ebx >> 24, 2);
@@ -105,8 +106,9 @@ static void topology_is_the_vms(void **state)
 
 static void leaves_out_of_range_are_zero(void **state)
 {
-	static const uint32_t leaves[] = { 0x10, 0x20, 0x3fffffff, 0x40000002, 0x7fffffff, 0x80000009, 0x8000000a,
-					   0x8000001f, 0xc0000000, 0xffffffff };
+	static const uint32_t leaves[] = {0x10,	      0x20,	  0x3fffffff, 0x40000002,
+					  0x7fffffff, 0x80000009, 0x8000000a, 0x8000001f,
+					  0xc0000000, 0xffffffff};
 
 	(void)state;
 	assert_int_equal(cpuid_lookup(&table, 0, 0)->eax, 0xd);

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writes and reads of control and debug registers, with the checks a CPU makes (SDM 3A 2.5, 17.2). */
+/* Writes and reads of control and debug registers, with the checks a CPU makes (SDM 3A 2.5, 17.2).
+ */
 #include "dispatch/exit.h"
 
-#define CR0_PE (1ull << 0)
-#define CR0_MP (1ull << 1)
-#define CR0_EM (1ull << 2)
-#define CR0_TS (1ull << 3)
-#define CR0_ET (1ull << 4)
-#define CR0_NW (1ull << 29)
-#define CR0_CD (1ull << 30)
-#define CR0_PG (1ull << 31)
-#define CR0_DEFINED 0xe005003full
-#define CR4_DE  (1ull << 3)
-#define CR4_PAE (1ull << 5)
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-#define CS_L 0x200u
-#define DR6_FIXED 0xffff0ff0ull
+#define CR0_PE	     (1ull << 0)
+#define CR0_MP	     (1ull << 1)
+#define CR0_EM	     (1ull << 2)
+#define CR0_TS	     (1ull << 3)
+#define CR0_ET	     (1ull << 4)
+#define CR0_NW	     (1ull << 29)
+#define CR0_CD	     (1ull << 30)
+#define CR0_PG	     (1ull << 31)
+#define CR0_DEFINED  0xe005003full
+#define CR4_DE	     (1ull << 3)
+#define CR4_PAE	     (1ull << 5)
+#define EFER_LME     (1ull << 8)
+#define EFER_LMA     (1ull << 10)
+#define CS_L	     0x200u
+#define DR6_FIXED    0xffff0ff0ull
 #define DR6_WRITABLE 0xe00full
-#define DR7_FIXED 0x400ull
+#define DR7_FIXED    0x400ull
 #define DR7_WRITABLE 0xffff2bffull
-#define DR7_GD (1ull << 13)
-#define DR6_BD (1ull << 13)
-#define LMSW_BITS 0xfull
+#define DR7_GD	     (1ull << 13)
+#define DR6_BD	     (1ull << 13)
+#define LMSW_BITS    0xfull
 
 /* False: #GP(0). */
 static bool write_cr0(struct vcpu *v, uint64_t value)
@@ -133,7 +134,8 @@ static void set_operand(struct vcpu *v, unsigned reg, uint64_t value)
 	v->state->gpr[reg & 0xf] = emu_mode(v->state) == EMU_MODE_64 ? value : (uint32_t)value;
 }
 
-/* LMSW and SMSW take a memory operand too; memory is read and written through the emulator's access only elsewhere. */
+/* LMSW and SMSW take a memory operand too; memory is read and written through the emulator's access
+ * only elsewhere. */
 static void machine_status(struct vcpu *v, const struct emu_insn *insn)
 {
 	struct vcpu_state *s = v->state;
@@ -144,7 +146,9 @@ static void machine_status(struct vcpu *v, const struct emu_insn *insn)
 		return;
 	}
 	if (insn->op == EMU_SMSW) {
-		uint64_t mask = insn->operand_size == 2 ? 0xffff : insn->operand_size == 4 ? 0xffffffff : ~0ull;
+		uint64_t mask = insn->operand_size == 2	  ? 0xffff
+				: insn->operand_size == 4 ? 0xffffffff
+							  : ~0ull;
 		uint64_t kept = insn->operand_size == 2 ? s->gpr[insn->rm & 0xf] & ~mask : 0;
 
 		s->gpr[insn->rm & 0xf] = kept | (s->cr0 & mask);

@@ -4,10 +4,11 @@
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define DR6_BS (1ull << 14)
+#define DR6_BS	     (1ull << 14)
 #define FIRST_NESTED (3ull << 32)
 
 /* Least first: CPUID needs nothing but what always travels. Rare classes take all. */
+/* clang-format off */
 const uint32_t exit_groups[EXIT_CLASSES] = {
 	[EXIT_STARTUP] = VCPU_MTD_ALL,
 	[EXIT_RECALL] = VCPU_MTD_ALL,
@@ -26,6 +27,7 @@ const uint32_t exit_groups[EXIT_CLASSES] = {
 	[EXIT_INVALID] = VCPU_MTD_ALL,
 	[EXIT_OTHER] = VCPU_MTD_ALL,
 };
+/* clang-format on */
 
 static void on_startup(struct vcpu *v)
 {
@@ -59,7 +61,8 @@ static void start_by_sipi(struct vcpu *v)
 
 static void on_recall(struct vcpu *v)
 {
-	bool redo = v->redo && v->redo_rip == v->state->rip && !(v->state->vectoring_info & EVENT_VALID);
+	bool redo = v->redo && v->redo_rip == v->state->rip &&
+		    !(v->state->vectoring_info & EVENT_VALID);
 	int32_t port = v->redo_port;
 
 	if (v->index == 0) {
@@ -149,7 +152,8 @@ static void on_msr(struct vcpu *v)
 	finish_msr(v, result, length);
 }
 
-/* Delivery of an event needed memory that does not exist: a CPU reads ones there and ends in a triple fault. */
+/* Delivery of an event needed memory that does not exist: a CPU reads ones there and ends in a
+ * triple fault. */
 static void delivery_failed(struct vcpu *v)
 {
 	cairn_log("event 0x%x could not be delivered: no memory at gpa 0x%llx (rip 0x%llx)",
@@ -163,9 +167,11 @@ static void on_nested(struct vcpu *v)
 	uint64_t gpa = v->state->qualification2;
 
 	if (vm_is_ram(gpa))
-		return; /* it is mapped again meanwhile, or a lost page that comes back as EXIT_POISONED */
+		return; /* it is mapped again meanwhile, or a lost page that comes back as
+			   EXIT_POISONED */
 	if (!bus_is_mmio(gpa) && first_time(FIRST_NESTED + (gpa >> 12)))
-		cairn_log("no memory at gpa 0x%llx (rip 0x%llx): reads as ones; further accesses are not logged",
+		cairn_log("no memory at gpa 0x%llx (rip 0x%llx): reads as ones; further accesses "
+			  "are not logged",
 			  (unsigned long long)gpa, (unsigned long long)v->state->rip);
 	if (v->state->vectoring_info & EVENT_VALID) {
 		delivery_failed(v);
@@ -182,7 +188,8 @@ static void on_poisoned(struct vcpu *v)
 	raise_lost_page(v, v->state->qualification2);
 }
 
-/* The IRET that ends an NMI is done (or faulted): the next NMI may come. True: the step was ours alone. */
+/* The IRET that ends an NMI is done (or faulted): the next NMI may come. True: the step was ours
+ * alone. */
 static bool end_nmi_step(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
@@ -204,7 +211,7 @@ static bool end_nmi_step(struct vcpu *v)
 static void on_exception(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
-	struct event x = { .info = s->intr_info, .error = s->intr_error, .length = s->inst_len };
+	struct event x = {.info = s->intr_info, .error = s->intr_error, .length = s->inst_len};
 
 	if (end_nmi_step(v))
 		return;
@@ -217,8 +224,9 @@ static void on_emulate(struct vcpu *v)
 }
 
 /*
- * Where the CPU has no window of its own the exit comes at the IRET, before it: an NMI now would overwrite the frame
- * that this IRET is about to use. One step later it is past (SVM has no better way without virtual NMIs).
+ * Where the CPU has no window of its own the exit comes at the IRET, before it: an NMI now would
+ * overwrite the frame that this IRET is about to use. One step later it is past (SVM has no better
+ * way without virtual NMIs).
  */
 static void on_nmi_window(struct vcpu *v)
 {
@@ -239,8 +247,8 @@ static void on_nmi_window(struct vcpu *v)
 
 static void on_shutdown(struct vcpu *v)
 {
-	cairn_log("triple fault at rip 0x%llx cr3 0x%llx: the VM is reset", (unsigned long long)v->state->rip,
-		  (unsigned long long)v->state->cr3);
+	cairn_log("triple fault at rip 0x%llx cr3 0x%llx: the VM is reset",
+		  (unsigned long long)v->state->rip, (unsigned long long)v->state->cr3);
 	bus_end_vm(v, END_RESET, 0);
 }
 
@@ -248,11 +256,14 @@ static void on_invalid(struct vcpu *v)
 {
 	const struct vcpu_state *s = v->state;
 
-	cairn_log("the CPU refused the guest's state (code 0x%llx): rip 0x%llx rflags 0x%llx cr0 0x%llx cr3 0x%llx "
+	cairn_log("the CPU refused the guest's state (code 0x%llx): rip 0x%llx rflags 0x%llx cr0 "
+		  "0x%llx cr3 0x%llx "
 		  "cr4 0x%llx efer 0x%llx cs 0x%x attr 0x%x inject 0x%x",
-		  (unsigned long long)s->exit_reason, (unsigned long long)s->rip, (unsigned long long)s->rflags,
-		  (unsigned long long)s->cr0, (unsigned long long)s->cr3, (unsigned long long)s->cr4,
-		  (unsigned long long)s->efer, s->seg[SEG_CS].sel, s->seg[SEG_CS].attr, s->inject_info);
+		  (unsigned long long)s->exit_reason, (unsigned long long)s->rip,
+		  (unsigned long long)s->rflags, (unsigned long long)s->cr0,
+		  (unsigned long long)s->cr3, (unsigned long long)s->cr4,
+		  (unsigned long long)s->efer, s->seg[SEG_CS].sel, s->seg[SEG_CS].attr,
+		  s->inject_info);
 	bus_end_vm(v, END_ERROR, 0);
 }
 
@@ -276,8 +287,8 @@ static void (*const handlers[EXIT_CLASSES])(struct vcpu *v) = {
 };
 
 /*
- * Handlers of several vCPUs share the devices. They hold no lock across a reply, and the control thread never takes
- * this one; who spins runs on its own vCPU's time.
+ * Handlers of several vCPUs share the devices. They hold no lock across a reply, and the control
+ * thread never takes this one; who spins runs on its own vCPU's time.
  */
 static void lock(void)
 {
@@ -292,8 +303,8 @@ static void unlock(void)
 }
 
 /*
- * The short way of the most frequent exit: it touches neither devices nor events, and so needs no bookkeeping. False:
- * it is not short this time, and nothing was done.
+ * The short way of the most frequent exit: it touches neither devices nor events, and so needs no
+ * bookkeeping. False: it is not short this time, and nothing was done.
  */
 static inline bool cpuid_exit(struct vcpu *v)
 {
@@ -339,7 +350,8 @@ uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class)
 	return full_exit(v, exit_class);
 }
 
-void exit_entry(uint64_t badge, uint64_t exit_class, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+void exit_entry(uint64_t badge, uint64_t exit_class, uint64_t w2, uint64_t w3, uint64_t w4,
+		uint64_t count)
 {
 	struct vcpu *v = &vm.vcpu[badge];
 	uint64_t reply = VCPU_MTD_RIP;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What surrounds each exit: interrupted deliveries, faults, NMIs, machine checks, interrupts, deadline, halt. */
+/* What surrounds each exit: interrupted deliveries, faults, NMIs, machine checks, interrupts,
+ * deadline, halt. */
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define DR6_BS (1ull << 14)
+#define DR6_BS	(1ull << 14)
 #define CR4_MCE (1ull << 6)
-#define SHADOW (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
+#define SHADOW	(VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
 
-/* An event whose delivery did not happen and that nothing will repeat: back to where it waits (R-RES-5). */
+/* An event whose delivery did not happen and that nothing will repeat: back to where it waits
+ * (R-RES-5). */
 static bool give_back(struct vcpu *v, uint32_t info)
 {
 	if (!(info & EVENT_VALID))
@@ -87,7 +89,8 @@ void retire(struct vcpu *v, unsigned length)
 {
 	uint64_t next = v->state->rip + length;
 
-	/* Outside 64-bit mode EIP wraps. Where CS did not come the instruction is not at the very end of 4 GiB. */
+	/* Outside 64-bit mode EIP wraps. Where CS did not come the instruction is not at the very
+	 * end of 4 GiB. */
 	if ((v->have & VCPU_MTD_SEG) && emu_mode(v->state) != EMU_MODE_64)
 		next &= 0xffffffffu;
 	v->state->rip = next;
@@ -110,8 +113,10 @@ static void report_injected(uint64_t gpa, uint32_t flags)
 void raise_lost_page(struct vcpu *v, uint64_t gpa)
 {
 	if (vmce_action_required(&v->vmce, gpa, v->state->cr4 & CR4_MCE) == VMCE_SHUTDOWN) {
-		cairn_log("memory error at gpa 0x%llx while the guest could not take a machine check (rip 0x%llx): "
-			  "it shuts down", (unsigned long long)gpa, (unsigned long long)v->state->rip);
+		cairn_log("memory error at gpa 0x%llx while the guest could not take a machine "
+			  "check (rip 0x%llx): "
+			  "it shuts down",
+			  (unsigned long long)gpa, (unsigned long long)v->state->rip);
 		bus_end_vm(v, END_RESET, 0);
 		return;
 	}
@@ -120,7 +125,8 @@ void raise_lost_page(struct vcpu *v, uint64_t gpa)
 	report_injected(gpa, MCA_NOTICE_AR);
 }
 
-/* Early notice of a lost page: Intel by #MC when the guest can take it, AMD in a bank that it polls. */
+/* Early notice of a lost page: Intel by #MC when the guest can take it, AMD in a bank that it
+ * polls. */
 static bool next_optional(struct vcpu *v)
 {
 	enum vmce_verdict verdict;
@@ -156,12 +162,13 @@ static void next_nmi(struct vcpu *v)
 	}
 	v->nmi_pending = false;
 	v->nmi_masked = true; /* until its IRET: the window exit says when */
-	v->event = (struct event){ .info = EVENT_VALID | EVENT_NMI | VECTOR_NMI };
+	v->event = (struct event){.info = EVENT_VALID | EVENT_NMI | VECTOR_NMI};
 	s->ctl_nmi_window = 1;
 	v->reply |= VCPU_MTD_CTL;
 }
 
-/* Highest first: what was interrupted or raised, vMCE, NMI (R-MC-12); interrupts go beside, through virq. */
+/* Highest first: what was interrupted or raised, vMCE, NMI (R-MC-12); interrupts go beside, through
+ * virq. */
 static void choose_event(struct vcpu *v)
 {
 	if (!v->event.info)
@@ -209,7 +216,8 @@ static bool interrupt_wakes(const struct vcpu *v)
 {
 	uint32_t virq = v->state->virq;
 
-	return (virq & EVENT_VALID) && (v->state->rflags & RFLAGS_IF) && (virq >> 4 & 0xf) > (v->state->cr8 & 0xf);
+	return (virq & EVENT_VALID) && (v->state->rflags & RFLAGS_IF) &&
+	       (virq >> 4 & 0xf) > (v->state->cr8 & 0xf);
 }
 
 uint64_t exit_end(struct vcpu *v, uint64_t exit_class)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of exit handling, and what they call of each other. All of it runs in handler threads. */
+/* The parts of exit handling, and what they call of each other. All of it runs in handler threads.
+ */
 #ifndef VMM_EXIT_H
 #define VMM_EXIT_H
 
@@ -18,7 +19,8 @@
 extern const uint32_t exit_groups[EXIT_CLASSES];
 
 /* The handler of all exit portals (cairn_handler_fn). */
-void exit_entry(uint64_t badge, uint64_t exit_class, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
+void exit_entry(uint64_t badge, uint64_t exit_class, uint64_t w2, uint64_t w3, uint64_t w4,
+		uint64_t count);
 
 /* The same up to the reply: returns the reply's w1. */
 uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class);
@@ -27,7 +29,8 @@ uint64_t exit_dispatch(struct vcpu *v, uint64_t exit_class);
 
 /* Takes note of what the CPU did since the last exit; F becomes v->event (R-RES-2). */
 void exit_begin(struct vcpu *v, uint64_t exit_class);
-/* Chooses what to inject, the interrupt on offer, the deadline, halt or not; returns the reply's w1. */
+/* Chooses what to inject, the interrupt on offer, the deadline, halt or not; returns the reply's
+ * w1. */
 uint64_t exit_end(struct vcpu *v, uint64_t exit_class);
 
 /* Raises a fault at the current instruction, by the nesting rules; cr2 counts for #PF. */
@@ -58,10 +61,10 @@ static inline struct insn_place *insn_place(struct vcpu *v, uint64_t rip)
 }
 
 /*
- * Length of the instruction at RIP, if it is an `op` that was seen at this address before; 0: it is not known. The
- * place was found through the page tables then, and its bytes are compared each time. An address space that has the
- * same instruction with other prefixes at the same address is mistaken only while the page that it was seen in still
- * holds the old bytes.
+ * Length of the instruction at RIP, if it is an `op` that was seen at this address before; 0: it is
+ * not known. The place was found through the page tables then, and its bytes are compared each
+ * time. An address space that has the same instruction with other prefixes at the same address is
+ * mistaken only while the page that it was seen in still holds the old bytes.
  */
 static inline unsigned insn_remembered(struct vcpu *v, enum emu_op op)
 {
@@ -73,15 +76,18 @@ static inline unsigned insn_remembered(struct vcpu *v, enum emu_op op)
 	return (word & place->mask) == place->bytes ? place->length : 0;
 }
 
-/* Length of the exiting instruction, known to be `op`; 0: not known without all state (redo_with_all_state). */
+/* Length of the exiting instruction, known to be `op`; 0: not known without all state
+ * (redo_with_all_state). */
 unsigned insn_length(struct vcpu *v, enum emu_op op);
 /* Makes the vCPU come back with all groups of state, and then emulates what is at RIP. */
 void redo_with_all_state(struct vcpu *v, int32_t port);
 /* Emulates the instruction at RIP; needs the groups CR and SEG. */
 void emulate(struct vcpu *v, int32_t port);
-/* The operation of the instruction at RIP; EMU_OTHER where it cannot be fetched. Needs the groups CR and SEG. */
+/* The operation of the instruction at RIP; EMU_OTHER where it cannot be fetched. Needs the groups
+ * CR and SEG. */
 enum emu_op peek_op(struct vcpu *v);
-/* Whether the instruction could be finished with what is here: single steps need the debug registers. */
+/* Whether the instruction could be finished with what is here: single steps need the debug
+ * registers. */
 static inline bool needs_redo(const struct vcpu *v)
 {
 	return (v->state->rflags & RFLAGS_TF) && !(v->have & VCPU_MTD_DR);
@@ -90,15 +96,15 @@ static inline bool needs_redo(const struct vcpu *v)
 /* ---- memory.c: the guest's linear addresses, RAM and memory-mapped devices ---- */
 
 struct access_context {
-	struct emu_ctx emu;  /* first: callbacks get its address */
+	struct emu_ctx emu; /* first: callbacks get its address */
 	struct vcpu *v;
-	bool lost;           /* an access hit a lost page … */
-	uint64_t lost_gpa;   /* … here */
+	bool lost;	   /* an access hit a lost page … */
+	uint64_t lost_gpa; /* … here */
 };
 void access_begin(struct access_context *access, struct vcpu *v, int32_t port);
 /* Fetches up to 15 bytes at RIP: EMU_DONE and *n of them, or EMU_FAULT, EMU_ABORTED, EMU_AGAIN. */
-enum emu_result access_fetch(struct access_context *access, uint8_t bytes[EMU_MAX_LENGTH], unsigned *n,
-			     uint64_t *gpa);
+enum emu_result access_fetch(struct access_context *access, uint8_t bytes[EMU_MAX_LENGTH],
+			     unsigned *n, uint64_t *gpa);
 
 /* ---- io.c, msr.c, cr.c ---- */
 
@@ -130,7 +136,8 @@ void bus_end_vm(struct vcpu *v, enum end_kind kind, uint32_t value);
 
 void bus_wake_control(void);
 
-/* Says a thing once per number (of at most 64 different ones), to keep a guest from flooding the log. */
+/* Says a thing once per number (of at most 64 different ones), to keep a guest from flooding the
+ * log. */
 bool first_time(uint64_t number);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of whole exits: a guest's state page in, the reply and the changed state out; and that no guest can harm us. */
+/* Tests of whole exits: a guest's state page in, the reply and the changed state out; and that no
+ * guest can harm us. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -13,9 +14,9 @@
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define MIB 0x100000ull
+#define MIB    0x100000ull
 #define MEMORY (4 * MIB)
-#define CODE 0x8000ull
+#define CODE   0x8000ull
 
 struct vm vm;
 
@@ -41,7 +42,8 @@ cairn_status_t cairn_signal(uint64_t thread)
 	return CAIRN_OK;
 }
 
-cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
+			   uint64_t count)
 {
 	(void)zero, (void)w1, (void)w2, (void)w3, (void)w4, (void)count;
 	return CAIRN_OK;
@@ -79,11 +81,11 @@ static int group_teardown(void **state)
 static void make_vcpu(unsigned index, bool amd)
 {
 	struct cpuid_host host;
-	struct cpuid_config config = { .vcpus = vm.vcpus, .vcpu = index, .amd_profile = amd };
+	struct cpuid_config config = {.vcpus = vm.vcpus, .vcpu = index, .amd_profile = amd};
 
 	memset(&host, 0xff, sizeof(host));
-	host.basic[0] = amd ? (struct cpuid_regs){ 0xd, 0x68747541, 0x444d4163, 0x69746e65 }
-			    : (struct cpuid_regs){ 0xd, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	host.basic[0] = amd ? (struct cpuid_regs){0xd, 0x68747541, 0x444d4163, 0x69746e65}
+			    : (struct cpuid_regs){0xd, 0x756e6547, 0x6c65746e, 0x49656e69};
 	host.extended[8].eax = 0x3028;
 	vm.vcpu[index].index = index;
 	vm.vcpu[index].state = &state_page[index];
@@ -128,7 +130,7 @@ static void code(const void *bytes, unsigned n)
 	memcpy(ram + CODE, bytes, n);
 	s->rip = CODE;
 }
-#define CODE_BYTES(...) code((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define CODE_BYTES(...) code((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 /* An exit whose handler asked for all state is followed by the recall that brings it. */
 static uint64_t exit_with_redo(uint64_t exit_class)
@@ -177,7 +179,7 @@ static void cpuid_is_found_by_decoding_and_then_remembered(void **state)
 
 static void remembered_place_may_straddle_words(void **state)
 {
-	static const uint8_t cpuid[] = { 0x0f, 0xa2 };
+	static const uint8_t cpuid[] = {0x0f, 0xa2};
 
 	(void)state;
 	for (unsigned i = 0; i < 16; i++) {
@@ -238,7 +240,7 @@ static void io_moves_only_its_bytes(void **state)
 
 static void string_output_goes_through_the_emulator(void **state)
 {
-	char out[8] = { 0 };
+	char out[8] = {0};
 
 	(void)state;
 	CODE_BYTES(0xf3, 0x6e); /* rep outsb */
@@ -260,7 +262,7 @@ static void input_interrupts_the_halted_guest(void **state)
 	uint64_t reply;
 
 	(void)state;
-	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){ 0 });
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
 	ioapic_write(&vm.ioapic, IOAPIC_SELECT, 0x18);
 	ioapic_write(&vm.ioapic, IOAPIC_WINDOW, 0x34);
 	set_tty_mcr();
@@ -285,7 +287,7 @@ static void input_interrupts_the_halted_guest(void **state)
 static void disabled_interrupts_do_not_wake(void **state)
 {
 	(void)state;
-	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){ 0 });
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
 	CODE_BYTES(0xf4);
 	(void)exit_with_redo(EXIT_HLT);
 	lapic_accept(&v->lapic, 0x40, false);
@@ -312,7 +314,7 @@ static void interrupted_delivery_is_repeated(void **state)
 static void interrupt_taken_but_not_delivered_waits_again(void **state)
 {
 	(void)state;
-	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){ 0 });
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
 	lapic_accept(&v->lapic, 0x40, false);
 	(void)exit_dispatch(v, EXIT_RECALL);
 	assert_int_equal(s->virq, EVENT_VALID | 0x40);
@@ -461,7 +463,7 @@ static void non_canonical_addresses_fault(void **state)
 
 static void deadline_in_the_past_interrupts_at_once(void **state)
 {
-	struct lapic_effects effects = { 0 };
+	struct lapic_effects effects = {0};
 
 	(void)state;
 	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &effects);
@@ -485,7 +487,7 @@ static void control_registers_are_checked(void **state)
 	assert_int_equal(s->cr4, 1u << 5 | 1u << 6);
 	assert_int_equal(s->rip, CODE + 3);
 	CODE_BYTES(0x0f, 0x22, 0xc0); /* mov cr0, eax */
-	s->gpr[GPR_RAX] = 1u << 31; /* PG without PE */
+	s->gpr[GPR_RAX] = 1u << 31;   /* PG without PE */
 	(void)exit_dispatch(v, EXIT_CR);
 	assert_true(injected(VECTOR_GP));
 	s->gpr[GPR_RAX] = 1u << 29 | 1; /* NW without CD */
@@ -594,14 +596,15 @@ static void next_nmi_waits_for_the_iret(void **state)
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
-	struct apic_message message = { .delivery = APIC_SIPI, .vector = 0x9a, .shorthand = APIC_TO_OTHERS };
+	struct apic_message message = {
+		.delivery = APIC_SIPI, .vector = 0x9a, .shorthand = APIC_TO_OTHERS};
 
 	(void)state;
 	make_vm(2, false);
 	(void)exit_dispatch(v, EXIT_STARTUP);
 	assert_true(exit_dispatch(second, EXIT_STARTUP) & VCPU_REPLY_HALT);
 	second->nmi_pending = false;
-	bus_send(v, &(struct apic_message){ .delivery = APIC_NMI, .shorthand = APIC_TO_OTHERS });
+	bus_send(v, &(struct apic_message){.delivery = APIC_NMI, .shorthand = APIC_TO_OTHERS});
 	assert_false(second->nmi_pending); /* R-ACT-4 */
 	bus_send(v, &message);
 	assert_true(recalls > 0);
@@ -613,7 +616,8 @@ static void second_vcpu_waits_for_its_sipi(void **state)
 	assert_int_equal(state_page[1].seg[SEG_CS].base, 0x9a000); /* R-ACT-3 */
 }
 
-/* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers watch). */
+/* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers
+ * watch). */
 static void any_state_is_survived(void **state)
 {
 	uint64_t seed = 88172645463325252ull;

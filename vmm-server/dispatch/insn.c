@@ -14,7 +14,8 @@ unsigned insn_length(struct vcpu *v, enum emu_op op)
 	return v->state->inst_len ? v->state->inst_len : insn_remembered(v, op);
 }
 
-static void remember(struct vcpu *v, const struct emu_insn *insn, const uint8_t *bytes, uint64_t gpa)
+static void remember(struct vcpu *v, const struct emu_insn *insn, const uint8_t *bytes,
+		     uint64_t gpa)
 {
 	struct insn_place *place = insn_place(v, v->state->rip);
 
@@ -41,7 +42,8 @@ void redo_with_all_state(struct vcpu *v, int32_t port)
 static void do_cpuid(struct vcpu *v, unsigned length)
 {
 	uint64_t *gpr = v->state->gpr;
-	const struct cpuid_regs *regs = cpuid_lookup(&v->cpuid, (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RCX]);
+	const struct cpuid_regs *regs =
+		cpuid_lookup(&v->cpuid, (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RCX]);
 
 	gpr[GPR_RAX] = regs->eax;
 	gpr[GPR_RBX] = regs->ebx;
@@ -132,12 +134,13 @@ static void report_unsupported(struct vcpu *v, const uint8_t *bytes, unsigned n)
 {
 	if (!first_time(0x1000000ull | (uint64_t)bytes[0] << 8 | (n > 1 ? bytes[1] : 0)))
 		return;
-	cairn_log("no emulation of instruction %02x %02x %02x %02x at rip 0x%llx (gpa 0x%llx): #UD", bytes[0],
-		  n > 1 ? bytes[1] : 0, n > 2 ? bytes[2] : 0, n > 3 ? bytes[3] : 0,
+	cairn_log("no emulation of instruction %02x %02x %02x %02x at rip 0x%llx (gpa 0x%llx): #UD",
+		  bytes[0], n > 1 ? bytes[1] : 0, n > 2 ? bytes[2] : 0, n > 3 ? bytes[3] : 0,
 		  (unsigned long long)v->state->rip, (unsigned long long)v->state->qualification2);
 }
 
-static void execute(struct access_context *access, const struct emu_insn *insn, const uint8_t *bytes)
+static void execute(struct access_context *access, const struct emu_insn *insn,
+		    const uint8_t *bytes)
 {
 	struct vcpu *v = access->v;
 	struct emu_fault *fault = &access->emu.fault;
@@ -155,7 +158,8 @@ static void execute(struct access_context *access, const struct emu_insn *insn, 
 		break;
 	case EMU_FAULT:
 		v->reply |= VCPU_MTD_FLAGS;
-		raise_fault(v, fault->vector, fault->error == EMU_FAULT_NO_ERROR ? 0 : fault->error, fault->cr2);
+		raise_fault(v, fault->vector, fault->error == EMU_FAULT_NO_ERROR ? 0 : fault->error,
+			    fault->cr2);
 		break;
 	case EMU_ABORTED:
 		v->reply |= VCPU_MTD_FLAGS;
@@ -169,7 +173,8 @@ static void execute(struct access_context *access, const struct emu_insn *insn, 
 	}
 }
 
-static void decode_and_do(struct access_context *access, const uint8_t *bytes, unsigned n, uint64_t gpa)
+static void decode_and_do(struct access_context *access, const uint8_t *bytes, unsigned n,
+			  uint64_t gpa)
 {
 	struct vcpu *v = access->v;
 	unsigned mode = emu_mode(v->state) | (cpuid_is_amd(&v->cpuid) ? EMU_MODE_AMD : 0);
@@ -221,7 +226,8 @@ void emulate(struct vcpu *v, int32_t port)
 		break;
 	case EMU_FAULT:
 		raise_fault(v, access.emu.fault.vector,
-			    access.emu.fault.error == EMU_FAULT_NO_ERROR ? 0 : access.emu.fault.error,
+			    access.emu.fault.error == EMU_FAULT_NO_ERROR ? 0
+									 : access.emu.fault.error,
 			    access.emu.fault.cr2);
 		break;
 	case EMU_ABORTED:

@@ -5,12 +5,12 @@
 #include "dispatch/exit.h"
 
 #define PORT_DEBUG_EXIT 0xf4u
-#define IIR 2u
-#define IIR_NONE 1u
-#define LCR 3u
-#define SCRATCH 7u
-#define FLUSH_US 2000u /* a byte waits at most so long for its line to be complete */
-#define FIRST_PORT (1ull << 32) /* what first_time() remembers of ports */
+#define IIR		2u
+#define IIR_NONE	1u
+#define LCR		3u
+#define SCRATCH		7u
+#define FLUSH_US	2000u	     /* a byte waits at most so long for its line to be complete */
+#define FIRST_PORT	(1ull << 32) /* what first_time() remembers of ports */
 
 static bool is_uart(uint16_t port)
 {
@@ -44,7 +44,8 @@ void io_flush(bool now)
 static void report_unknown(uint16_t port, const char *what)
 {
 	if (first_time(FIRST_PORT | port))
-		cairn_log("no device at port 0x%x (%s); further accesses are not logged", port, what);
+		cairn_log("no device at port 0x%x (%s); further accesses are not logged", port,
+			  what);
 }
 
 /* Registers that neither raise nor lower the interrupt line. */

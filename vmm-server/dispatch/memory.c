@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's linear addresses: walks its page tables, then RAM through the accessors, or a device. */
+/* The guest's linear addresses: walks its page tables, then RAM through the accessors, or a device.
+ */
 #include <string.h>
 #include <cairn/guestmem.h>
 #include "dispatch/exit.h"
 
-#define PAGE 0x1000ull
+#define PAGE		0x1000ull
 #define OFFSET(address) ((address) & (PAGE - 1))
-#define LINEAR_MAX 16u
+#define LINEAR_MAX	16u
 
 /* Up to two pages of one access. */
 struct pieces {
@@ -22,8 +23,10 @@ static enum emu_result lost_page(struct access_context *access, uint64_t gpa)
 	return EMU_ABORTED;
 }
 
-/* RAM that answers neither data nor poison cannot happen with all of it mapped; it reads as no memory at all. */
-static enum emu_result read_physical(struct access_context *access, uint64_t gpa, void *data, unsigned size)
+/* RAM that answers neither data nor poison cannot happen with all of it mapped; it reads as no
+ * memory at all. */
+static enum emu_result read_physical(struct access_context *access, uint64_t gpa, void *data,
+				     unsigned size)
 {
 	uint32_t value;
 	int status;
@@ -43,7 +46,8 @@ static enum emu_result read_physical(struct access_context *access, uint64_t gpa
 	return EMU_DONE;
 }
 
-static enum emu_result write_physical(struct access_context *access, uint64_t gpa, const void *data, unsigned size)
+static enum emu_result write_physical(struct access_context *access, uint64_t gpa, const void *data,
+				      unsigned size)
 {
 	uint32_t value = 0;
 	int status;
@@ -68,11 +72,13 @@ static enum emu_result walk_read(void *context, uint64_t physical, unsigned size
 	if (status == GUESTMEM_POISON)
 		return lost_page(context, physical);
 	if (status != GUESTMEM_OK)
-		*value = size == 4 ? 0xffffffffu : ~0ull; /* page tables where no memory is: reserved bits set */
+		*value = size == 4 ? 0xffffffffu
+				   : ~0ull; /* page tables where no memory is: reserved bits set */
 	return EMU_DONE;
 }
 
-static enum emu_result walk_replace(void *context, uint64_t physical, unsigned size, uint64_t old, uint64_t value)
+static enum emu_result walk_replace(void *context, uint64_t physical, unsigned size, uint64_t old,
+				    uint64_t value)
 {
 	uint64_t expected = old;
 	int swapped = 0, status;
@@ -85,13 +91,18 @@ static enum emu_result walk_replace(void *context, uint64_t physical, unsigned s
 	return status == GUESTMEM_OK && !swapped ? EMU_AGAIN : EMU_DONE;
 }
 
-static const struct emu_walk_ops walk_ops = { .read = walk_read, .replace = walk_replace };
+static const struct emu_walk_ops walk_ops = {.read = walk_read, .replace = walk_replace};
 
-static enum emu_result translate(struct access_context *access, uint64_t linear, unsigned kind, uint64_t *gpa)
+static enum emu_result translate(struct access_context *access, uint64_t linear, unsigned kind,
+				 uint64_t *gpa)
 {
 	const struct vcpu_state *s = access->v->state;
 	struct emu_paging paging = {
-		.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer, .rflags = s->rflags,
+		.cr0 = s->cr0,
+		.cr3 = s->cr3,
+		.cr4 = s->cr4,
+		.efer = s->efer,
+		.rflags = s->rflags,
 		.physical_bits = cpuid_physical_bits(&access->v->cpuid),
 		.pages_1g = cpuid_has_1g_pages(&access->v->cpuid),
 	};
@@ -108,8 +119,8 @@ static enum emu_result translate(struct access_context *access, uint64_t linear,
 	return result;
 }
 
-static enum emu_result split(struct access_context *access, uint64_t linear, unsigned size, unsigned kind,
-			     struct pieces *pieces)
+static enum emu_result split(struct access_context *access, uint64_t linear, unsigned size,
+			     unsigned kind, struct pieces *pieces)
 {
 	unsigned first = OFFSET(linear) + size > PAGE ? (unsigned)(PAGE - OFFSET(linear)) : size;
 	enum emu_result result = translate(access, linear, kind, &pieces->gpa[0]);
@@ -123,11 +134,13 @@ static enum emu_result split(struct access_context *access, uint64_t linear, uns
 	return translate(access, linear + first, kind, &pieces->gpa[1]);
 }
 
-static enum emu_result op_read(struct emu_ctx *ctx, uint64_t linear, void *data, unsigned size, bool to_write)
+static enum emu_result op_read(struct emu_ctx *ctx, uint64_t linear, void *data, unsigned size,
+			       bool to_write)
 {
 	struct access_context *access = (struct access_context *)ctx;
 	struct pieces pieces;
-	enum emu_result result = split(access, linear, size, to_write ? EMU_WALK_WRITE : 0, &pieces);
+	enum emu_result result =
+		split(access, linear, size, to_write ? EMU_WALK_WRITE : 0, &pieces);
 	uint8_t *bytes = data;
 
 	for (unsigned i = 0; result == EMU_DONE && i < pieces.count; i++) {
@@ -137,7 +150,8 @@ static enum emu_result op_read(struct emu_ctx *ctx, uint64_t linear, void *data,
 	return result;
 }
 
-static enum emu_result op_write(struct emu_ctx *ctx, uint64_t linear, const void *data, unsigned size)
+static enum emu_result op_write(struct emu_ctx *ctx, uint64_t linear, const void *data,
+				unsigned size)
 {
 	struct access_context *access = (struct access_context *)ctx;
 	struct pieces pieces;
@@ -155,8 +169,8 @@ static enum emu_result op_write(struct emu_ctx *ctx, uint64_t linear, const void
 	return result;
 }
 
-static enum emu_result op_replace(struct emu_ctx *ctx, uint64_t linear, const void *old, const void *data,
-				  unsigned size)
+static enum emu_result op_replace(struct emu_ctx *ctx, uint64_t linear, const void *old,
+				  const void *data, unsigned size)
 {
 	struct access_context *access = (struct access_context *)ctx;
 	struct pieces pieces;
@@ -184,21 +198,27 @@ static enum emu_result op_probe_write(struct emu_ctx *ctx, uint64_t linear, unsi
 	return split((struct access_context *)ctx, linear, size, EMU_WALK_WRITE, &pieces);
 }
 
-static enum emu_result op_port_read(struct emu_ctx *ctx, uint16_t port, unsigned size, uint32_t *value)
+static enum emu_result op_port_read(struct emu_ctx *ctx, uint16_t port, unsigned size,
+				    uint32_t *value)
 {
 	*value = io_read(((struct access_context *)ctx)->v, port, size);
 	return EMU_DONE;
 }
 
-static enum emu_result op_port_write(struct emu_ctx *ctx, uint16_t port, unsigned size, uint32_t value)
+static enum emu_result op_port_write(struct emu_ctx *ctx, uint16_t port, unsigned size,
+				     uint32_t value)
 {
 	io_write(((struct access_context *)ctx)->v, port, size, value);
 	return EMU_DONE;
 }
 
 static const struct emu_ops access_ops = {
-	.read = op_read, .write = op_write, .replace = op_replace, .probe_write = op_probe_write,
-	.port_read = op_port_read, .port_write = op_port_write,
+	.read = op_read,
+	.write = op_write,
+	.replace = op_replace,
+	.probe_write = op_probe_write,
+	.port_read = op_port_read,
+	.port_write = op_port_write,
 };
 
 void access_begin(struct access_context *access, struct vcpu *v, int32_t port)
@@ -211,11 +231,12 @@ void access_begin(struct access_context *access, struct vcpu *v, int32_t port)
 	access->emu.io_port = port;
 }
 
-enum emu_result access_fetch(struct access_context *access, uint8_t bytes[EMU_MAX_LENGTH], unsigned *n,
-			     uint64_t *gpa)
+enum emu_result access_fetch(struct access_context *access, uint8_t bytes[EMU_MAX_LENGTH],
+			     unsigned *n, uint64_t *gpa)
 {
 	uint64_t linear = emu_fetch_address(access->v->state), second;
-	unsigned first = OFFSET(linear) + EMU_MAX_LENGTH > PAGE ? (unsigned)(PAGE - OFFSET(linear)) : EMU_MAX_LENGTH;
+	unsigned first = OFFSET(linear) + EMU_MAX_LENGTH > PAGE ? (unsigned)(PAGE - OFFSET(linear))
+								: EMU_MAX_LENGTH;
 	enum emu_result result = translate(access, linear, EMU_WALK_FETCH, gpa);
 	struct emu_insn insn;
 	unsigned mode = emu_mode(access->v->state);
@@ -224,7 +245,8 @@ enum emu_result access_fetch(struct access_context *access, uint8_t bytes[EMU_MA
 		result = read_physical(access, *gpa, bytes, first);
 	*n = first;
 	/* The next page counts only if the instruction reaches into it. */
-	if (result != EMU_DONE || first == EMU_MAX_LENGTH || emu_decode(bytes, first, mode, &insn) != EMU_DECODE_MORE)
+	if (result != EMU_DONE || first == EMU_MAX_LENGTH ||
+	    emu_decode(bytes, first, mode, &insn) != EMU_DECODE_MORE)
 		return result;
 	result = translate(access, linear + first, EMU_WALK_FETCH, &second);
 	if (result == EMU_DONE)

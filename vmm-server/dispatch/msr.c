@@ -1,42 +1,50 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Model-specific registers: a constant table of what each one is; what is not in it does not exist (R-MSR-1). */
+/* Model-specific registers: a constant table of what each one is; what is not in it does not exist
+ * (R-MSR-1). */
 #include <stddef.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define EFER_SCE (1ull << 0)
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-#define CR0_PG   (1ull << 31)
+#define EFER_SCE  (1ull << 0)
+#define EFER_LME  (1ull << 8)
+#define EFER_LMA  (1ull << 10)
+#define CR0_PG	  (1ull << 31)
 #define FIRST_MSR (2ull << 32) /* what first_time() remembers of MSRs */
 
-#define MICROCODE_REVISION 0x100000000ull /* Intel: revision 1, in the upper half */
-#define MISC_ENABLE_FIXED  0x1801ull /* fast strings; no BTS, no PEBS */
-#define MISC_ENABLE_WRITABLE 0x400001ull /* fast strings, limit CPUID */
+#define MICROCODE_REVISION     0x100000000ull /* Intel: revision 1, in the upper half */
+#define MISC_ENABLE_FIXED      0x1801ull      /* fast strings; no BTS, no PEBS */
+#define MISC_ENABLE_WRITABLE   0x400001ull    /* fast strings, limit CPUID */
 #define FEATURE_CONTROL_LOCKED 1ull
-#define MTRR_CAP           0x400ull /* no variable, no fixed ranges; write-combining exists */
-#define MTRR_DEFAULT_RESET 0x806ull /* enabled, write-back */
-#define MTRR_DEFAULT_MASK  0xc07ull
-#define HWCR_RESET         0x1000000ull /* the TSC counts at P0 frequency */
-#define DE_CFG_LFENCE      2ull /* LFENCE serializes */
+#define MTRR_CAP	       0x400ull /* no variable, no fixed ranges; write-combining exists */
+#define MTRR_DEFAULT_RESET     0x806ull /* enabled, write-back */
+#define MTRR_DEFAULT_MASK      0xc07ull
+#define HWCR_RESET	       0x1000000ull /* the TSC counts at P0 frequency */
+#define DE_CFG_LFENCE	       2ull	    /* LFENCE serializes */
 
 enum msr_kind {
-	MSR_CONSTANT,  /* reads `value`; writes fault */
-	MSR_IGNORED,   /* reads `value`; writes change nothing */
-	MSR_STATE,     /* 64 bits at offset `value` of struct vcpu_state, in group `groups` */
+	MSR_CONSTANT,	   /* reads `value`; writes fault */
+	MSR_IGNORED,	   /* reads `value`; writes change nothing */
+	MSR_STATE,	   /* 64 bits at offset `value` of struct vcpu_state, in group `groups` */
 	MSR_STATE_ADDRESS, /* the same, canonical */
-	MSR_SEGMENT,   /* base of segment `value` */
-	MSR_PAT, MSR_EFER, MSR_TSC, MSR_TSC_DEADLINE, MSR_APIC_BASE, MSR_MISC_ENABLE, MSR_MTRR_DEFAULT, MSR_HWCR,
+	MSR_SEGMENT,	   /* base of segment `value` */
+	MSR_PAT,
+	MSR_EFER,
+	MSR_TSC,
+	MSR_TSC_DEADLINE,
+	MSR_APIC_BASE,
+	MSR_MISC_ENABLE,
+	MSR_MTRR_DEFAULT,
+	MSR_HWCR,
 };
 
 #define FOR_INTEL 1u
-#define FOR_AMD   2u
-#define FOR_ALL   3u
+#define FOR_AMD	  2u
+#define FOR_ALL	  3u
 
 struct msr_entry {
 	uint32_t msr;
-	uint8_t kind;   /* enum msr_kind */
+	uint8_t kind; /* enum msr_kind */
 	uint8_t vendors;
 	uint8_t groups; /* of the state that it lives in */
 	uint64_t value;
@@ -45,6 +53,7 @@ struct msr_entry {
 #define STATE(field) offsetof(struct vcpu_state, field)
 
 /* Ascending, for the search. */
+/* clang-format off */
 static const struct msr_entry msrs[] = {
 	{ 0x00000010, MSR_TSC, FOR_ALL, 0, 0 },
 	{ 0x00000017, MSR_CONSTANT, FOR_INTEL, 0, 0 }, /* PLATFORM_ID */
@@ -79,6 +88,7 @@ static const struct msr_entry msrs[] = {
 	{ 0xc0010055, MSR_IGNORED, FOR_AMD, 0, 0 },    /* INT_PENDING_MSG */
 	{ 0xc0011029, MSR_IGNORED, FOR_AMD, 0, DE_CFG_LFENCE },
 };
+/* clang-format on */
 
 static const struct msr_entry *find(const struct vcpu *v, uint32_t msr)
 {
@@ -205,12 +215,14 @@ static enum msr_result write_tsc(struct vcpu *v, uint64_t value)
 	return MSR_DONE;
 }
 
-/* A register of the machine check that became free may be the place for the next error: it needs CR4 to be known. */
+/* A register of the machine check that became free may be the place for the next error: it needs
+ * CR4 to be known. */
 static enum msr_result write_vmce(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	if (!vmce_write_msr(&v->vmce, msr, value))
 		return MSR_FAULT;
-	if (v->vmce.queued && !(v->have & VCPU_MTD_CR) && cairn_recall(SEL_VCPU + v->index) != CAIRN_OK)
+	if (v->vmce.queued && !(v->have & VCPU_MTD_CR) &&
+	    cairn_recall(SEL_VCPU + v->index) != CAIRN_OK)
 		cairn_log("cannot recall vCPU %u", v->index);
 	return MSR_DONE;
 }

@@ -4,7 +4,7 @@
 
 #define INFO_VECTOR   0xffu
 #define INFO_KEPT     (INFO_VECTOR | EVENT_TYPE | EVENT_ERROR | EVENT_VALID)
-#define CR0_PE        1ull
+#define CR0_PE	      1ull
 #define RFLAGS_IF     (1ull << 9)
 #define MAX_EXCEPTION 31u
 
@@ -48,7 +48,7 @@ bool event_pushes_error(uint32_t vector)
 
 struct event event_exception(uint32_t vector, uint32_t error)
 {
-	struct event event = { .info = EVENT_VALID | EVENT_EXC | (vector & INFO_VECTOR) };
+	struct event event = {.info = EVENT_VALID | EVENT_EXC | (vector & INFO_VECTOR)};
 
 	if (event_pushes_error(vector)) {
 		event.info |= EVENT_ERROR;
@@ -76,7 +76,8 @@ enum reflect_outcome reflect(uint32_t vectoring_info, struct event x, struct eve
 	*out = clean(x);
 	if (!(vectoring_info & EVENT_VALID))
 		return REFLECT_EVENT;
-	/* R-REF-9: #MC never takes part in nesting; what it interrupted is still to be delivered. */
+	/* R-REF-9: #MC never takes part in nesting; what it interrupted is still to be delivered.
+	 */
 	if ((x.info & INFO_VECTOR) == VECTOR_MC)
 		return REFLECT_KEEP_FIRST;
 	/* An interrupt or NMI was accepted already: it must not be lost (R-RES-5). */
@@ -87,19 +88,20 @@ enum reflect_outcome reflect(uint32_t vectoring_info, struct event x, struct eve
 	if (first == CLASS_CONTRIBUTORY && second == CLASS_PAGE_FAULT)
 		return REFLECT_EVENT;
 	if (first == CLASS_DOUBLE_FAULT || second == CLASS_DOUBLE_FAULT)
-		return REFLECT_TRIPLE_FAULT; /* R-REF-5 */
+		return REFLECT_TRIPLE_FAULT;  /* R-REF-5 */
 	*out = event_exception(VECTOR_DF, 0); /* R-REF-4 */
 	return REFLECT_DOUBLE_FAULT;
 }
 
 struct event event_reinject(uint32_t vectoring_info, uint32_t vectoring_error, uint32_t inst_len)
 {
-	struct event event = { .info = vectoring_info, .error = vectoring_error, .length = inst_len };
-	struct event none = { 0 };
+	struct event event = {.info = vectoring_info, .error = vectoring_error, .length = inst_len};
+	struct event none = {0};
 
 	if (!(vectoring_info & EVENT_VALID))
 		return none;
-	if ((vectoring_info & EVENT_TYPE) == EVENT_EXC && (vectoring_info & INFO_VECTOR) > MAX_EXCEPTION)
+	if ((vectoring_info & EVENT_TYPE) == EVENT_EXC &&
+	    (vectoring_info & INFO_VECTOR) > MAX_EXCEPTION)
 		return none;
 	return clean(event);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the nesting rules against table 6-5 of the SDM, written down independently, for every pair of vectors. */
+/* Tests of the nesting rules against table 6-5 of the SDM, written down independently, for every
+ * pair of vectors. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -7,7 +8,8 @@
 #include <cmocka.h>
 #include "inject/reflect.h"
 
-/* One letter per vector 0..31: Benign, Contributory, Page fault, Double fault (SDM table 6-4, R-REF-6). */
+/* One letter per vector 0..31: Benign, Contributory, Page fault, Double fault (SDM table 6-4,
+ * R-REF-6). */
 static const char kind[] = "CBBBBBBBDBCCCCPBBBBBPBBBBBBBBBBB";
 
 static enum reflect_outcome by_table(char first, char second)
@@ -35,7 +37,8 @@ static void every_pair_of_exceptions_follows_table_6_5(void **state)
 			got = reflect(EVENT_VALID | EVENT_EXC | f, second, &out);
 			assert_int_equal(got, expected);
 			if (got == REFLECT_DOUBLE_FAULT) {
-				assert_int_equal(out.info, EVENT_VALID | EVENT_ERROR | EVENT_EXC | 8);
+				assert_int_equal(out.info,
+						 EVENT_VALID | EVENT_ERROR | EVENT_EXC | 8);
 				assert_int_equal(out.error, 0);
 			} else if (got != REFLECT_TRIPLE_FAULT) {
 				assert_int_equal(out.info, second.info);
@@ -61,8 +64,9 @@ static void interrupts_and_nmis_in_delivery_are_kept(void **state)
 
 	(void)state;
 	for (uint32_t x = 0; x < 32; x++) {
-		assert_int_equal(reflect(EVENT_VALID | EVENT_INTR | 0x40, event_exception(x, 0), &out),
-				 REFLECT_KEEP_FIRST);
+		assert_int_equal(
+			reflect(EVENT_VALID | EVENT_INTR | 0x40, event_exception(x, 0), &out),
+			REFLECT_KEEP_FIRST);
 		assert_int_equal(reflect(EVENT_VALID | EVENT_NMI | 2, event_exception(x, 0), &out),
 				 REFLECT_KEEP_FIRST);
 	}
@@ -79,13 +83,14 @@ static void software_interrupts_never_make_a_double_fault(void **state)
 				enum reflect_outcome got = reflect(EVENT_VALID | type << 8 | f,
 								   event_exception(x, 0), &out);
 
-				assert_int_equal(got, x == VECTOR_MC ? REFLECT_KEEP_FIRST : REFLECT_EVENT);
+				assert_int_equal(got, x == VECTOR_MC ? REFLECT_KEEP_FIRST
+								     : REFLECT_EVENT);
 			}
 }
 
 static void reserved_bits_never_reach_an_injection(void **state)
 {
-	struct event x = { .info = 0xffffffffu & ~EVENT_TYPE, .error = 5, .length = 2 }, out;
+	struct event x = {.info = 0xffffffffu & ~EVENT_TYPE, .error = 5, .length = 2}, out;
 
 	(void)state;
 	x.info = (x.info & ~0xffu) | 13 | EVENT_EXC;
@@ -111,18 +116,18 @@ static void interrupt_held_by_virq_is_not_injected_again(void **state)
 
 static void entry_checks_follow_the_manual(void **state)
 {
-	struct entry_state open = { .cr0 = 1, .rflags = 0x202 }, closed = { .cr0 = 1, .rflags = 2 };
-	struct entry_state shadow = { .cr0 = 1, .rflags = 0x202, .interruptibility = VCPU_BLOCK_STI };
-	struct entry_state masked = { .cr0 = 1, .rflags = 0x202, .interruptibility = VCPU_BLOCK_NMI };
-	struct entry_state real = { .cr0 = 0, .rflags = 0x202 };
-	struct event intr = { .info = EVENT_VALID | EVENT_INTR | 0x30 };
-	struct event nmi = { .info = EVENT_VALID | EVENT_NMI | 2 };
-	struct event wrong_nmi = { .info = EVENT_VALID | EVENT_NMI | 3 };
+	struct entry_state open = {.cr0 = 1, .rflags = 0x202}, closed = {.cr0 = 1, .rflags = 2};
+	struct entry_state shadow = {.cr0 = 1, .rflags = 0x202, .interruptibility = VCPU_BLOCK_STI};
+	struct entry_state masked = {.cr0 = 1, .rflags = 0x202, .interruptibility = VCPU_BLOCK_NMI};
+	struct entry_state real = {.cr0 = 0, .rflags = 0x202};
+	struct event intr = {.info = EVENT_VALID | EVENT_INTR | 0x30};
+	struct event nmi = {.info = EVENT_VALID | EVENT_NMI | 2};
+	struct event wrong_nmi = {.info = EVENT_VALID | EVENT_NMI | 3};
 	struct event mc = event_exception(VECTOR_MC, 0), gp = event_exception(VECTOR_GP, 0);
-	struct event high = { .info = EVENT_VALID | EVENT_EXC | 40 };
-	struct event soft = { .info = EVENT_VALID | EVENT_SOFT | 0x80 };
-	struct event reserved = { .info = EVENT_VALID | 1u << 8 | 0x30 };
-	struct event dirty = { .info = EVENT_VALID | EVENT_INTR | 1u << 12 | 0x30 };
+	struct event high = {.info = EVENT_VALID | EVENT_EXC | 40};
+	struct event soft = {.info = EVENT_VALID | EVENT_SOFT | 0x80};
+	struct event reserved = {.info = EVENT_VALID | 1u << 8 | 0x30};
+	struct event dirty = {.info = EVENT_VALID | EVENT_INTR | 1u << 12 | 0x30};
 
 	(void)state;
 	assert_true(event_can_enter(&intr, &open));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control thread: takes signals, hands things to the handlers through the mailbox, and recalls the vCPU. */
+/* The control thread: takes signals, hands things to the handlers through the mailbox, and recalls
+ * the vCPU. */
 #include <cairn/byte_ring.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
@@ -59,7 +60,8 @@ static bool queue_bad_page(const struct mca_message *message)
 		return true;
 	}
 	if (!(message->flags & MCA_NOTICE_AO))
-		return true; /* nothing before the guest touches it: that arrives as EXIT_POISONED */
+		return true; /* nothing before the guest touches it: that arrives as EXIT_POISONED
+			      */
 	if (!mailbox_put(&vm.mailbox.notices, message->gpa, message->flags))
 		return false;
 	recall_vcpu();
@@ -113,7 +115,7 @@ static void take_mca_messages(void)
 
 static void report_injected(void)
 {
-	struct mca_message message = { 0 };
+	struct mca_message message = {0};
 	uint32_t flags;
 
 	while (mailbox_get(&vm.mailbox.injected, &message.gpa, &flags))
@@ -121,7 +123,8 @@ static void report_injected(void)
 			tell_mca(MCA_MSG_INJECTED, flags, &message);
 }
 
-/* The console shall have shown the guest's last words before the VM is gone; it gets a moment for that. */
+/* The console shall have shown the guest's last words before the VM is gone; it gets a moment for
+ * that. */
 static void drain_console(void)
 {
 	const struct tty_channel *tty = vm.uart.tty;
@@ -170,7 +173,8 @@ void control_run(void)
 	uint32_t end;
 
 	for (;;) {
-		bits = cairn_wait_signals(is_waiting ? cairn_tsc() + cairn_ticks_from_us(RETRY_US) : 0);
+		bits = cairn_wait_signals(is_waiting ? cairn_tsc() + cairn_ticks_from_us(RETRY_US)
+						     : 0);
 		take_mca_messages();
 		report_injected();
 		if ((bits & tty_bit) && !vm.stopping)

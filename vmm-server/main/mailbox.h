@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the control thread and the handlers tell each other. The control thread may preempt a handler anywhere, so each
- * direction is a ring with one producer and one consumer (handlers of several vCPUs hold the VM's lock), and no lock.
+ * What the control thread and the handlers tell each other. The control thread may preempt a
+ * handler anywhere, so each direction is a ring with one producer and one consumer (handlers of
+ * several vCPUs hold the VM's lock), and no lock.
  */
 #ifndef VMM_MAILBOX_H
 #define VMM_MAILBOX_H
@@ -21,10 +22,11 @@ struct mailbox_ring {
 enum end_kind { END_NONE, END_RESET, END_POWER_OFF, END_DEBUG_EXIT, END_ERROR };
 
 struct mailbox {
-	struct mailbox_ring notices;  /* to the handlers: lost pages the guest is to be told of early */
+	struct mailbox_ring
+		notices; /* to the handlers: lost pages the guest is to be told of early */
 	struct mailbox_ring injected; /* to the control thread: vMCEs delivered */
-	_Atomic uint32_t end;         /* enum end_kind: the guest ended */
-	uint32_t end_value;           /* written before `end` */
+	_Atomic uint32_t end;	      /* enum end_kind: the guest ended */
+	uint32_t end_value;	      /* written before `end` */
 };
 
 static inline bool mailbox_put(struct mailbox_ring *ring, uint64_t gpa, uint32_t flags)

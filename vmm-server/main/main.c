@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Start of a vmm-server: reads its description, loads the payload, makes the exit portals, starts the vCPUs. */
+/* Start of a vmm-server: reads its description, loads the payload, makes the exit portals, starts
+ * the vCPUs. */
 #include <stdlib.h>
 #include <string.h>
 #include <cairn/boot.h>
@@ -47,14 +48,15 @@ static const char *load_payload(void)
 
 	if (!add_memory(0, vm.low) || !add_memory(GUEST_HIGH_BASE, vm.high))
 		return "its memory cannot be registered";
-	return info->vm.payload == PAYLOAD_ELF ? boot_elf(&payload, &vm.entry) : boot_linux(&payload, &vm.entry);
+	return info->vm.payload == PAYLOAD_ELF ? boot_elf(&payload, &vm.entry)
+					       : boot_linux(&payload, &vm.entry);
 }
 
 static void init_vcpu(unsigned index)
 {
 	static struct cpuid_host host;
 	struct vcpu *v = &vm.vcpu[index];
-	struct cpuid_config config = { .vcpus = vm.vcpus, .vcpu = index, .amd_profile = vm.amd };
+	struct cpuid_config config = {.vcpus = vm.vcpus, .vcpu = index, .amd_profile = vm.amd};
 
 	if (index == 0)
 		cpuid_read_host(&host);
@@ -89,7 +91,7 @@ static cairn_status_t make_portals(unsigned index)
 {
 	cairn_status_t status = cairn_handler_setup(index + 1, exit_entry);
 
-	for (unsigned class = 0; class < EXIT_CLASSES && status == CAIRN_OK; class++)
+	for (unsigned class = 0; class < EXIT_CLASSES && status == CAIRN_OK; class ++)
 		status = cairn_portal_create(SEL_THREAD + 1 + index, SEL_CAPTABLE,
 					     SEL_EXIT + EXIT_CLASSES * index + class, index,
 					     exit_groups[class]);
@@ -112,7 +114,8 @@ static void read_options(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		if (strncmp(argv[i], EXCEPTIONS_OPTION, strlen(EXCEPTIONS_OPTION)) == 0)
-			vm.exceptions = (uint32_t)strtoul(argv[i] + strlen(EXCEPTIONS_OPTION), NULL, 0);
+			vm.exceptions =
+				(uint32_t)strtoul(argv[i] + strlen(EXCEPTIONS_OPTION), NULL, 0);
 		else
 			cairn_log("unknown option '%s': ignored", argv[i]);
 	}
@@ -132,12 +135,14 @@ int main(int argc, char **argv)
 	read_options(argc, argv);
 	wrong = load_payload();
 	if (wrong != NULL) {
-		cairn_log("VM %s cannot start: its payload cannot be loaded: %s", info->vm.name, wrong);
+		cairn_log("VM %s cannot start: its payload cannot be loaded: %s", info->vm.name,
+			  wrong);
 		control_give_up();
 	}
 	status = start_vcpus();
 	if (status != CAIRN_OK) {
-		cairn_log("VM %s cannot start: a hypercall failed: %s", info->vm.name, cairn_status_name(status));
+		cairn_log("VM %s cannot start: a hypercall failed: %s", info->vm.name,
+			  cairn_status_name(status));
 		control_give_up();
 	}
 	cairn_log("VM %s: started, %llu MiB, %u vCPU, machine checks as %s", info->vm.name,

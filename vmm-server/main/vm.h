@@ -21,27 +21,31 @@
 
 #define VM_VCPUS 7u /* as many as there are selectors for handler threads */
 
-/* Where an instruction whose length the CPU did not tell was found, so that its next exit need not look again. */
+/* Where an instruction whose length the CPU did not tell was found, so that its next exit need not
+ * look again. */
 #define INSN_CACHE 64u
 struct insn_place {
 	uint64_t rip;
-	const uint8_t *at;    /* in this server's mapping of guest RAM; 8 bytes from here lie in one page */
+	const uint8_t
+		*at; /* in this server's mapping of guest RAM; 8 bytes from here lie in one page */
 	uint64_t mask, bytes; /* the instruction, as the beginning of those 8 */
 	uint32_t length, op;  /* op EMU_OTHER: the entry is empty */
 };
 
 struct vcpu {
-	struct vcpu_state *state; /* shared with the kernel; the kernel checks what it takes from it */
+	struct vcpu_state
+		*state; /* shared with the kernel; the kernel checks what it takes from it */
 	uint32_t index;
-	uint32_t have;            /* groups (VCPU_MTD_*) of *state that are current in this exit */
-	uint64_t reply;           /* groups changed, VCPU_REPLY_* */
-	uint32_t offered;         /* what we put into state->virq */
-	struct event event;       /* to be injected at the next entry */
+	uint32_t have;	    /* groups (VCPU_MTD_*) of *state that are current in this exit */
+	uint64_t reply;	    /* groups changed, VCPU_REPLY_* */
+	uint32_t offered;   /* what we put into state->virq */
+	struct event event; /* to be injected at the next entry */
 	bool nmi_pending, nmi_masked;
-	bool nmi_stepping, own_tf; /* over the IRET that ends an NMI; RFLAGS.TF as the guest had it */
+	bool nmi_stepping,
+		own_tf; /* over the IRET that ends an NMI; RFLAGS.TF as the guest had it */
 	bool halted, wait_for_sipi, sipi_pending;
 	uint8_t sipi_vector;
-	bool redo;                /* the instruction at redo_rip exited, and is emulated once all state is here */
+	bool redo; /* the instruction at redo_rip exited, and is emulated once all state is here */
 	uint64_t redo_rip;
 	int32_t redo_port;
 	uint64_t tsc_offset;
@@ -55,8 +59,8 @@ struct vcpu {
 struct vm {
 	const struct server_info *info;
 	unsigned vcpus;
-	uint64_t low, high;       /* bytes of RAM below 3 GiB, from 4 GiB */
-	const uint8_t *ram;       /* guest-physical address 0 in this address space */
+	uint64_t low, high; /* bytes of RAM below 3 GiB, from 4 GiB */
+	const uint8_t *ram; /* guest-physical address 0 in this address space */
 	bool amd;
 	uint32_t exceptions; /* that the description wants intercepted and reflected */
 	struct boot_entry entry;
@@ -64,9 +68,10 @@ struct vm {
 	struct ioapic ioapic;
 	struct legacy legacy;
 	int tty_channel, mca_channel; /* -1: none */
-	uint64_t tty_deadline;  /* the console hears of what is in the ring at the latest now; 0: nothing is */
-	bool stopping;          /* no vCPU enters any more */
-	uint32_t lock;          /* between handlers of several vCPUs */
+	uint64_t tty_deadline;	/* the console hears of what is in the ring at the latest now; 0:
+				   nothing is */
+	bool stopping;		/* no vCPU enters any more */
+	uint32_t lock;		/* between handlers of several vCPUs */
 	struct mailbox mailbox; /* between the control thread and the handlers */
 	struct vcpu vcpu[VM_VCPUS];
 };

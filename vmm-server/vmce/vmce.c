@@ -29,7 +29,8 @@ bool vmce_owns_msr(uint32_t msr)
 
 static uint64_t mcg_cap(const struct vmce *vmce)
 {
-	/* Never SER_P for AMD: Linux honours it whatever the vendor, and then ignores AMD's errors. */
+	/* Never SER_P for AMD: Linux honours it whatever the vendor, and then ignores AMD's errors.
+	 */
 	if (vmce->amd)
 		return VMCE_BANKS;
 	return MCG_CAP_SER_P | MCG_CAP_TES_P | MCG_CAP_CMCI_P | VMCE_BANKS;
@@ -135,7 +136,8 @@ bool vmce_write_msr(struct vmce *vmce, uint32_t msr, uint64_t value)
 		vmce->bank[msr - MSR_MC0_CTL2].ctl2 = value;
 		return true;
 	}
-	return false; /* MCG_CAP is read-only; there is no MCG_CTL (no CTL_P), no extended state, no LMCE_P */
+	return false; /* MCG_CAP is read-only; there is no MCG_CTL (no CTL_P), no extended state, no
+			 LMCE_P */
 }
 
 static void fill(struct vmce *vmce, uint64_t status, uint64_t gpa)
@@ -157,7 +159,8 @@ static void forget(struct vmce *vmce, uint64_t page)
 	vmce->queued = kept;
 }
 
-/* The error in the bank was ours and nobody has read it for good: it can wait, so nothing overflows. */
+/* The error in the bank was ours and nobody has read it for good: it can wait, so nothing
+ * overflows. */
 static void take_back_optional(struct vmce *vmce)
 {
 	if (!vmce->filled_optional)
@@ -175,7 +178,8 @@ static void take_back_optional(struct vmce *vmce)
 
 enum vmce_verdict vmce_action_required(struct vmce *vmce, uint64_t gpa, bool cr4_mce)
 {
-	/* A second #MC while one is in progress, or one that is not enabled, shuts the CPU down (SDM 15.3.1.2). */
+	/* A second #MC while one is in progress, or one that is not enabled, shuts the CPU down
+	 * (SDM 15.3.1.2). */
 	if (!cr4_mce || (vmce->mcg_status & MCG_STATUS_MCIP))
 		return VMCE_SHUTDOWN;
 	take_back_optional(vmce);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tests of the virtual machine-check registers: the register contract of section E2, and what is shown when. */
+/* Tests of the virtual machine-check registers: the register contract of section E2, and what is
+ * shown when. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -65,7 +66,7 @@ static void registers_take_only_what_the_manual_allows(void **state)
 
 static void what_does_not_exist_faults(void **state)
 {
-	struct vmce profiles[2] = { intel(), amd() };
+	struct vmce profiles[2] = {intel(), amd()};
 	uint64_t value;
 
 	(void)state;
