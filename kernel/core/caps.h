@@ -63,5 +63,7 @@ struct ec *mca_bound(void);
 MUST_USE status_t mca_harvest(struct ec *e, uint64_t acknowledged, uint64_t *count);
 void mca_thaw(struct ec *v, uint64_t epoch);
 uint64_t mca_sequence(const struct cpu *cpu);
+/* On the way out of the kernel: what the #MC stub left is told, and what it interrupted waits. */
+void mca_process(struct cpu *cpu);
 
 #endif

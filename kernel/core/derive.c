@@ -80,7 +80,7 @@ status_t cap_move(uint32_t src, uint32_t dst)
 	if (s->type == CAP_FRAME && pt_hung(src) && (hal_page_byte(s->base) & PAGE_POISONED))
 		return CAIRN_ERR_BUSY;
 	/* It stays in a table older than itself: tables that hold each other could never be emptied. */
-	if (s->type == CAP_CAPTABLE && s->original)
+	if ((s->type == CAP_CAPTABLE && s->original) || (s->type == CAP_UNTYPED && !slot_leaf(src)))
 		return CAIRN_ERR_BUSY;
 	slot_move(src, dst);
 	return CAIRN_OK;

@@ -189,7 +189,7 @@ static void revoke_of_an_untyped_takes_everything_made_from_it(void **state)
 		at[i] = new_sel();
 	must(call6(RETYPE, u, CAP_UNTYPED, 14, S_TABLE, at[0], 0));
 	must(call6(RETYPE, at[0], CAP_THREAD, 0, S_TABLE, at[1], 0));
-	must(call6(RETYPE, at[0], CAP_PAGETABLE, 0, S_TABLE, at[2], 4));
+	must(call6(RETYPE, at[0], CAP_PAGETABLE, 0, S_TABLE, at[2], 4 | 1ull << 32));
 	must(call6(RETYPE, u, CAP_CAPTABLE, 0, S_TABLE, at[3], FAR | 64ull << 32));
 	must(call5(COPY, at[1], at[3], 5, RIGHT_ALL, 0));
 	must(call5(COPY, S_PORTS, at[3], 6, RIGHT_ALL, 0)); /* not made from it, but it lives there */

@@ -40,9 +40,9 @@ struct timer {
 	struct ec *owner;
 	uint32_t kind;             /* enum timer_kind */
 };
-enum timer_kind { TIMER_DEADLINE = 0, TIMER_REPLENISH = 1 };
+enum timer_kind { TIMER_DEADLINE = 0, TIMER_REPLENISH = 1, TIMER_VERDICT = 2 };
 
-/* Offsets of the fields up to `entry_rsp` are known to entry.S (arch/x86_64/offsets.h, checked there). */
+/* Offsets of the fields up to `entry_rsp` are known to entry.S (arch/x86_64/layout.h, checked in cpu.c). */
 struct ec {
 	uint64_t gpr[GPR_COUNT]; /* thread: user registers */
 	uint64_t rip, rflags;
@@ -116,8 +116,12 @@ struct cpu {
 
 	struct cpu *self;
 	uint8_t mc_pending;      /* the #MC stub left records that nobody was told of */
-	uint8_t mc_restartable;  /* its RIPV */
-	uint64_t mc_held;        /* sequence of the record whose exception interrupted cpu->current; 0: none */
+	uint8_t mc_restartable;  /* RIPV of what it interrupted */
+	struct ec *mc_context;   /* guest or thread that it interrupted; NULL: none, or dealt with */
+	uint64_t mc_sequence;    /* the last record of the last exception */
+	struct timer verdict;    /* armed while an exception waits for its acknowledgement */
+	uint8_t verdict_again;   /* a new mca-server has been given its time */
+	struct ec *dying;        /* to be stopped (portal.c), linked by queue_next */
 	uint32_t index, apic_id;
 	struct ec *sc;           /* root whose time runs */
 	uint64_t sc_start;       /* TSC */

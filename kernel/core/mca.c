@@ -20,23 +20,69 @@ static struct {
 	uint64_t badge;
 } bound;
 
+#define VERDICT_US 10000000u /* for the mca-server to acknowledge an exception */
+
+static void verdict_arm(struct cpu *cpu)
+{
+	timer_arm(cpu, &cpu->verdict, hal_now() + VERDICT_US / 1000 * hal_tsc_khz);
+}
+
 void mca_bind(struct ec *thread, uint64_t badge)
 {
+	struct cpu *cpu = hal_cpu();
+
 	bound.thread = thread;
 	bound.badge = badge;
-	if (rings[hal_cpu()->index].head > rings[hal_cpu()->index].acknowledged)
+	if (cpu->verdict.next && !cpu->verdict_again) {
+		cpu->verdict_again = 1; /* a restarted mca-server gets the time once more */
+		verdict_arm(cpu);
+	}
+	if (rings[cpu->index].head > rings[cpu->index].acknowledged)
 		mca_notify(); /* what nobody has acknowledged is delivered again */
+}
+
+/* What the exception interrupted waits until its record is dealt with; only who deals with it cannot wait. */
+static void suspend_interrupted(struct cpu *cpu, struct ec *e)
+{
+	if (e->kind == EC_VCPU) {
+		if (!cpu->mc_restartable) /* R-MC-8: its saved state is no state to go on from */
+			e->suspended = 1;
+	} else if (!cpu->mc_restartable && e == cpu->current) {
+		thread_fault(e, 18, 0, 0, 1);
+	} else if (!cpu->mc_restartable) {
+		ec_stop(e);
+	} else if (e != bound.thread) {
+		e->held = cpu->mc_sequence;
+	}
+	chain_update(e->root);
+}
+
+void mca_process(struct cpu *cpu)
+{
+	struct ec *e = cpu->mc_context;
+
+	if (!cpu->mc_pending)
+		return;
+	cpu->mc_pending = 0;
+	cpu->mc_context = NULL;
+	cpu->verdict_again = 0;
+	verdict_arm(cpu);
+	if (e)
+		suspend_interrupted(cpu, e);
+	mca_notify();
 }
 
 void mca_forget(struct ec *thread)
 {
 	if (bound.thread == thread)
 		bound.thread = NULL;
+	if (hal_cpu()->mc_context == thread)
+		hal_cpu()->mc_context = NULL;
 }
 
 struct ec *mca_bound(void)
 {
-	return bound.thread;
+	return bound.thread && bound.thread->status != EC_STOPPED ? bound.thread : NULL;
 }
 
 void mca_notify(void)
@@ -86,6 +132,8 @@ status_t mca_harvest(struct ec *e, uint64_t acknowledged, uint64_t *count)
 	if (acknowledged > q->acknowledged) {
 		q->acknowledged = acknowledged;
 		release_held(acknowledged);
+		if (acknowledged >= hal_cpu()->mc_sequence)
+			timer_cancel(hal_cpu(), &hal_cpu()->verdict);
 	}
 	hal_mca_poll();
 	*count = q->head - q->acknowledged;
@@ -107,7 +155,7 @@ void mca_thaw(struct ec *v, uint64_t epoch)
 	}
 }
 
-/* A nested paging structure that was hit is taken out of its parent, never touched; its VM will be stopped. */
+/* A paging structure that was hit is taken out of its parent (a root: from its users), never touched. */
 static void unlink_structure(uint64_t page)
 {
 	uint32_t s;
@@ -120,6 +168,10 @@ static void unlink_structure(uint64_t page)
 		if (slot_live(s) && slots[s].type == CAP_PAGETABLE && slots[s].base == page) {
 			if (slots[s].deposit) /* linked in the place of its Frame, or about to be */
 				frame_unmap(slots[s].deposit);
+			if (slots[s].pt_level == 4) {
+				object_users_stop(s);
+				hal_space_leave(page);
+			}
 			pt_unlink(s);
 			return;
 		}
@@ -128,15 +180,29 @@ static void unlink_structure(uint64_t page)
 
 static int mark(uint64_t page, struct holder *out)
 {
-	uint8_t byte = hal_page_byte(page);
+	uint8_t byte = hal_page_byte(page), type = byte & PAGE_TYPE;
 
+	if (type != PAGE_USER && type != PAGE_GUEST_PT && type != CAP_PAGETABLE)
+		hal_mca_fatal("the memory belongs to the kernel", page);
 	hal_page_set(page, byte | PAGE_POISONED);
-	if ((byte & PAGE_TYPE) == PAGE_USER)
+	if (type == PAGE_USER)
 		return 0;
-	if ((byte & PAGE_TYPE) == PAGE_GUEST_PT)
-		unlink_structure(page);
+	unlink_structure(page);
 	out->kind = MCA_HOLDER_KERNEL;
-	out->address = byte & PAGE_TYPE;
+	out->address = type;
+	return 1;
+}
+
+/* The kernel's own translation of a buffer or state page goes, and who needed it stops. */
+static int buffer_hit(uint32_t s, struct holder *out)
+{
+	const struct ec *e;
+
+	for (e = ec_list; e; e = e->all_next)
+		if (e->buffer_slot == s)
+			out->label = e->label;
+	out->kind = MCA_HOLDER_BUFFER;
+	object_users_stop(s);
 	return 1;
 }
 
@@ -148,16 +214,18 @@ static int slot_hit(uint32_t s, uint64_t page, struct holder *out)
 	if (!slot_live(s) || f->type != CAP_FRAME || page < f->base || page >= f->base + f->size)
 		return 0;
 	if (f->bound)
-		object_users_stop(s); /* the kernel's own translation goes, and who needed it stops */
+		return buffer_hit(s, out);
 	if (!pt_hung(s))
 		return 0;
 	frame_poison(s, page);
 	out->label = frame_where(s, &address);
+	if (!out->label)
+		return 0; /* not below a root: nobody can reach it */
 	out->address = address + (page - f->base);
 	out->kind = slots[f->map_pt].pt_kind == PT_GUEST ? MCA_HOLDER_GUEST : MCA_HOLDER_HOST;
 	out->rights = (f->m_read ? RIGHT_READ : 0u) | (f->m_write ? RIGHT_WRITE : 0u) |
 		      (f->m_exec ? RIGHT_EXEC : 0u);
-	return out->label != 0;
+	return 1;
 }
 
 void poison_step(uint64_t page, uint64_t *cursor, struct holder *out)
@@ -177,8 +245,11 @@ void poison_step(uint64_t page, uint64_t *cursor, struct holder *out)
 			s = (s | (SLOTS_PER_PAGE - 1)) + 1;
 			continue;
 		}
-		if (slot_hit((uint32_t)s++, page, out))
+		if (slot_hit((uint32_t)s, page, out)) {
+			s += out->kind != MCA_HOLDER_BUFFER; /* its mapping is the next step's */
 			break;
+		}
+		s++;
 	}
 	*cursor = s < SLOT_COUNT ? s : 0;
 }

@@ -221,7 +221,7 @@ status_t vcpu_configure(struct ec *self, uint32_t slot)
 	v->state = hal_window(slots[h.frame].base);
 	v->exit_base = c.exit_base;
 	v->mode = MODE_GUEST;
-	v->thawed = hal_cpu()->epoch;
+	v->thawed = hal_cpu()->verdict.next ? 0 : hal_cpu()->epoch; /* R-BAS-2 */
 	set_time(v, c.priority, c.budget_us, c.period_us);
 	v->handler = 0;
 	v->suspended = 1;

@@ -171,11 +171,16 @@ static void sender_abort(struct ec *from)
 		from->status = EC_READY;
 		from->gpr[GPR_RAX] = CAIRN_ERR_ABORTED;
 		from->gpr[GPR_RDI] = 0;
+		chain_update(from->root);
 	} else {
+		/* A fault or an exit that nobody will answer: it stops (stop_dying), and takes its own callers along. */
 		from->status = EC_STOPPED;
+		from->queue_next = hal_cpu()->dying;
+		hal_cpu()->dying = from;
 	}
-	chain_update(from->root);
 }
+
+static void stop_dying(struct cpu *cpu);
 
 /* `h` is done; it loses what an orphan was lent, and if others wait, the first enters. */
 static void handler_next(struct ec *h)
@@ -196,6 +201,7 @@ static void handler_next(struct ec *h)
 		}
 		chain_update(h->root);
 	}
+	stop_dying(hal_cpu());
 }
 
 status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
@@ -279,17 +285,39 @@ void ec_disconnect(struct ec *e)
 	e->root = e->leaf = e;
 }
 
-void ec_stop(struct ec *e)
+static void stop_one(struct cpu *cpu, struct ec *e)
 {
-	struct cpu *cpu = hal_cpu();
-
 	ec_disconnect(e);
 	e->status = EC_STOPPED;
 	timer_cancel(cpu, &e->deadline);
 	timer_cancel(cpu, &e->replenish);
-	chain_update(e);
+	chain_update(e); /* leaves the run queue */
+	e->throttled = 0;
+	if (e->orphan) {
+		e->orphan = 0;
+		e->priority = 0;
+	}
 	if (cpu->current == e)
 		cpu->resched = 1;
+}
+
+/* Each one stopped may let others die: at most as many as are nested in calls. */
+static void stop_dying(struct cpu *cpu)
+{
+	while (cpu->dying) {
+		struct ec *e = cpu->dying;
+
+		cpu->dying = e->queue_next;
+		stop_one(cpu, e);
+	}
+}
+
+void ec_stop(struct ec *e)
+{
+	struct cpu *cpu = hal_cpu();
+
+	stop_one(cpu, e);
+	stop_dying(cpu);
 }
 
 void notify(struct ec *t, uint64_t bits)

@@ -96,7 +96,9 @@ static void timer_due(struct cpu *cpu, struct timer *t)
 	struct ec *e = t->owner;
 
 	timer_cancel(cpu, t);
-	if (t->kind == TIMER_REPLENISH) {
+	if (t->kind == TIMER_VERDICT) {
+		hal_mca_fatal("the verdict deadline passed", 0);
+	} else if (t->kind == TIMER_REPLENISH) {
 		e->left = e->budget;
 		e->period_start = t->when;
 		e->throttled = 0;
@@ -223,4 +225,5 @@ void schedule(struct cpu *cpu)
 void sched_init(struct cpu *cpu)
 {
 	cpu->timers.next = cpu->timers.prev = &cpu->timers;
+	cpu->verdict.kind = TIMER_VERDICT;
 }

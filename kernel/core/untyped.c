@@ -55,7 +55,7 @@ static status_t check_pagetable(uint64_t param)
 
 	if (level < 1 || level > 4 || kind > PT_GUEST || (param & 0xffff0000u))
 		return CAIRN_ERR_ARG;
-	if (level != 4 && param >> 32)
+	if ((level == 4) != (param >> 32 != 0)) /* a root has a label, for reports; nothing else has */
 		return CAIRN_ERR_ARG;
 	return CAIRN_OK;
 }

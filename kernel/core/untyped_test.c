@@ -105,7 +105,7 @@ static void objects_get_page_byte_and_window(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		s = make(types[i], 0, types[i] == CAP_PAGETABLE ? 4 : 0);
+		s = make(types[i], 0, types[i] == CAP_PAGETABLE ? 4 | 1ull << 32 : 0);
 		base = SLOT(s).base;
 		size = SLOT(s).size;
 		for (a = base; a < base + size; a += PAGE_SIZE_4K) {
@@ -196,7 +196,8 @@ static void sizes_and_types_out_of_range_are_refused(void **state)
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 5));
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4 | (uint64_t)PT_DMA << 8));
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4 | 1u << 16));
-	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 3 | 1ull << 32));
+	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 3 | 1ull << 32)); /* only a root has a label */
+	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4)); /* and it has one */
 	must_be(CAIRN_ERR_TYPE, retype(S_TABLE, CAP_FRAME, 12, x, 0));
 	must_be(CAIRN_ERR_CAP, retype(x, CAP_FRAME, 12, x, 0));
 	must_be(CAIRN_ERR_BUSY, retype(S_UNTYPED, CAP_FRAME, 12, S_MC, 0));

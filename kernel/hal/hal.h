@@ -92,5 +92,7 @@ void hal_port_out(uint64_t port, uint64_t width, uint64_t value);
 void hal_debug_write(uint64_t characters);
 /* Reads the banks of this CPU outside an exception: corrected and deferred errors go to the ring. */
 void hal_mca_poll(void);
+/* A memory error that cannot be left to user level: says so, and stops the machine. */
+_Noreturn void hal_mca_fatal(const char *why, uint64_t page);
 
 #endif

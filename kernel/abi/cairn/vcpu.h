@@ -59,7 +59,7 @@ enum vcpu_exit_class {
 #define VCPU_MTD_FLAGS  0x02u /* rflags, interruptibility */
 #define VCPU_MTD_SEG    0x04u /* seg[], gdtr, idtr */
 #define VCPU_MTD_CR     0x08u /* cr0 cr2 cr3 cr4 cr8 efer */
-#define VCPU_MTD_DR     0x10u /* dr6 dr7, dr0-3 */
+#define VCPU_MTD_DR     0x10u /* dr6 dr7 */
 #define VCPU_MTD_MSR    0x20u /* star lstar cstar sfmask kernel_gs_base sysenter_* pat */
 #define VCPU_MTD_INJECT 0x40u /* inject_info, inject_error, inject_len, virq */
 #define VCPU_MTD_CTL    0x80u /* tsc_offset, deadline, exceptions, ctl_nmi_window */
@@ -102,12 +102,13 @@ struct vcpu_state {
 	/* VCPU_MTD_CTL */
 	uint64_t tsc_offset;
 	uint64_t deadline;         /* absolute host TSC; 0: none. Once passed: EXIT_RECALL */
-	uint32_t exceptions;       /* exception bitmap the VMM wants; 18 is the kernel's and stays intercepted */
+	uint32_t exceptions;       /* exception bitmap the VMM wants; 1 and 17 always exit, 18 is the kernel's */
 	uint32_t ctl_nmi_window;
 	/* VCPU_MTD_CR: cr4 as the guest sees it: the kernel keeps MCE set and shadows it (R-CR-1) */
 	uint64_t cr0, cr3, cr4, efer;
 	/* VCPU_MTD_DR */
-	uint64_t dr6, dr7, dr[4];
+	uint64_t dr6, dr7;
+	uint64_t dr[4];            /* the VMM's own store: accesses to DR0-3 exit, the CPU's are never loaded */
 	/* VCPU_MTD_MSR */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;

@@ -70,8 +70,6 @@ const char *svm_init(struct percpu *p);
 
 /* ---- mca ---- */
 void mca_init(void);
-/* On the way out of the kernel: a machine check left records. */
-void mca_process(struct cpu *cpu);
 extern uint64_t mcg_cap;
 /* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
 void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);

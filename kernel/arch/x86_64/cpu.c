@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One CPU: descriptor tables, control registers, and the switch between execution contexts. */
+#include <core/caps.h>
 #include <hal/hal.h>
 #include <cairn/hypercall_numbers.h>
 #include "arch.h"
@@ -89,9 +90,9 @@ static void tables_init(struct percpu *p)
 	p->tss[102] = 104; /* no I/O bitmap: no user ports */
 
 	__asm__ volatile("lgdt %0; lidt %1" : : "m"(gdtr), "m"(idtr));
-	__asm__ volatile("mov %0, %%ss; mov %1, %%ds; mov %1, %%es; mov %1, %%fs; mov %1, %%gs; ltr %2"
+	__asm__ volatile("mov %0, %%ss; mov %1, %%ds; mov %1, %%es; mov %1, %%fs; mov %1, %%gs; lldt %w1; ltr %w2"
 			 :
-			 : "r"(SEL_KDATA), "r"(0), "r"((uint16_t)SEL_TSS));
+			 : "r"(SEL_KDATA), "r"(0), "r"(SEL_TSS));
 }
 
 static void control_registers(void)
@@ -110,6 +111,7 @@ static void control_registers(void)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
 	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
+	wrmsr(MSR_SYSENTER_CS, 0); /* not offered */
 	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
 }
 
@@ -120,6 +122,7 @@ void cpu_init(struct percpu *p)
 	cpu_vendor = v.b == 0x756e6547 ? VENDOR_INTEL : VENDOR_AMD; /* "Genu" */
 	p->cpu.stack_top = (uint64_t)p->stack + STACK_SIZE;
 	p->cpu.self = &p->cpu;
+	p->cpu.apic_id = cpuid(1, 0).b >> 24;
 	p->cpu.cr3 = kernel_pml4();
 	idt_init();
 	tables_init(p);

@@ -165,13 +165,12 @@ handler_window_end:
 2:	call schedule_cpu
 	jmp resume
 
-/* Nobody can run. The interrupt that ends the halt returns here through IRETQ. */
+/* Nobody can run. */
 	.globl idle, idle_end
 idle:
 	sti
 	hlt
-	cli
-idle_end:
+idle_end:                                        /* trap_kernel comes back here, IF = 0 */
 	movb $1, %gs:CPU_RESCHED
 	jmp resume
 
@@ -250,8 +249,9 @@ trap_common:
 	mov 16(%rsp), %rcx
 	mov %rcx, EC_GPR(RSP)(%rax)
 	mov %rax, %rdi
-	cld
 	mov %gs:CPU_STACK, %rsp
+	pushq $2                                 /* DF and AC are the user's: clear */
+	popfq
 	call trap_user                           /* (ec, vector, error) */
 	jmp resume
 
@@ -273,7 +273,6 @@ trap_from_kernel:
 	push %r14
 	push %r15
 	mov %rsp, %rdi                           /* struct trap_frame */
-	cld
 	call trap_kernel
 	pop %r15
 	pop %r14

@@ -6,7 +6,7 @@
 #define VECTOR_NM 7
 #define VECTOR_PF 14
 
-extern char hal_copy_end[], hal_copy_fixup[];
+extern char hal_copy_end[], hal_copy_fixup[], idle[], idle_end[];
 
 /* To the thread's own fault entry; 0 when it has none or is in it already. */
 static int fault_upcall(struct ec *e, uint64_t vector, uint64_t error, uint64_t address, int poison)
@@ -55,6 +55,10 @@ void trap_kernel(struct trap_frame *f)
 {
 	if (f->vector >= 32) {
 		irq_handle(f->vector); /* in idle or irq_window */
+		if (f->rip >= (uint64_t)idle && f->rip < (uint64_t)idle_end) {
+			f->rip = (uint64_t)idle_end; /* even if it came before HLT: an NMI breaks STI's shadow */
+			f->rflags &= ~RFLAGS_IF;
+		}
 	} else if (f->vector == VECTOR_PF && f->rip >= (uint64_t)hal_copy && f->rip < (uint64_t)hal_copy_end) {
 		f->rip = (uint64_t)hal_copy_fixup;
 	} else {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "layout.h"
 
+#define RFLAGS_IF (1ul << 9)
 #define CR0_MP (1ul << 1)
 #define CR0_TS (1ul << 3)
 #define CR0_NE (1ul << 5)
@@ -19,6 +20,7 @@
 #define CR4_SMAP (1ul << 21)
 
 #define MSR_APIC_BASE 0x1b
+#define MSR_SYSENTER_CS 0x174
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL 0x17b

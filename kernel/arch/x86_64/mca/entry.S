@@ -26,7 +26,8 @@ mc_entry:
 	push %r15
 	mov %rsp, %rdi                           /* struct mc_frame */
 	mov 160(%rsp), %rsi                      /* struct cpu: 15 registers + 5 words above */
-	cld
+	pushq $2                                 /* DF and AC may be the user's: clear */
+	popfq
 	call mc_record                           /* RAX: new RSP, RDX: enum mc_return */
 	test %edx, %edx
 	jz mc_to_user

@@ -25,6 +25,9 @@ struct mc_frame {
 	struct cpu *cpu;
 };
 
+#define FRAME_RDI 8
+#define FRAME_RSI 9
+
 enum mc_return { MC_TO_USER = 0, MC_TO_KERNEL = 1, MC_TO_NMI = 2 };
 
 struct mc_exit {
@@ -36,7 +39,7 @@ static uint32_t banks;
 
 extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
 extern char handler_window[], handler_window_end[];
-extern char guest_left[], guest_left_end[], idle[], idle_end[];
+extern char guest_left[], guest_left_end[], guest_mc[], guest_mc_end[], idle[], idle_end[];
 extern char hal_copy_end[], hal_copy_fixup[];
 
 static int within(uint64_t rip, const char *from, const char *to)
@@ -59,6 +62,41 @@ static _Noreturn void fatal(const char *why, const struct mca_record *r)
 	stop();
 }
 
+_Noreturn void hal_mca_fatal(const char *why, uint64_t page)
+{
+	print("\ncairn: fatal machine check: %s, page 0x%lx\n", why, page);
+	stop();
+}
+
+/* Bank `i`, if it holds an error: 1. */
+static int read_bank(uint32_t i, struct mca_record *r)
+{
+	r->status = rdmsr(MSR_MC0_CTL + 1 + 4 * i);
+	if (!(r->status & STATUS_VAL))
+		return 0;
+	r->bank = i;
+	r->addr = r->status & STATUS_ADDRV ? rdmsr(MSR_MC0_CTL + 2 + 4 * i) : 0;
+	r->misc = r->status & STATUS_MISCV ? rdmsr(MSR_MC0_CTL + 3 + 4 * i) : 0;
+	r->mcg_cap = mcg_cap;
+	r->tsc = rdtsc();
+	return 1;
+}
+
+/* Banks survive a reset: what they still hold is no error of this life. */
+static void report_left_over(void)
+{
+	struct mca_record r = {0};
+	uint32_t i;
+
+	for (i = 0; i < banks; i++) {
+		if (!read_bank(i, &r))
+			continue;
+		print("cairn: a machine check from before the last reset:\n");
+		print_record(&r);
+		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
+	}
+}
+
 void mca_init(void)
 {
 	struct cpuid c = cpuid(1, 0);
@@ -74,20 +112,7 @@ void mca_init(void)
 		wrmsr(MSR_MCG_CTL, ~0ul);
 	for (i = 0; i < banks; i++)
 		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
-}
-
-/* Bank `i`, if it holds an error: 1. */
-static int read_bank(uint32_t i, struct mca_record *r)
-{
-	r->status = rdmsr(MSR_MC0_CTL + 1 + 4 * i);
-	if (!(r->status & STATUS_VAL))
-		return 0;
-	r->bank = i;
-	r->addr = r->status & STATUS_ADDRV ? rdmsr(MSR_MC0_CTL + 2 + 4 * i) : 0;
-	r->misc = r->status & STATUS_MISCV ? rdmsr(MSR_MC0_CTL + 3 + 4 * i) : 0;
-	r->mcg_cap = mcg_cap;
-	r->tsc = rdtsc();
-	return 1;
+	report_left_over();
 }
 
 /* What the exception interrupted; behind an NMI, what that interrupted. */
@@ -107,7 +132,7 @@ static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_r
 	if (CPL(cs)) {
 		r->context = MCA_CTX_SERVER;
 		r->label = e ? e->label : 0;
-	} else if (within(rip, guest_left, guest_left_end) && e && e->kind == EC_VCPU) {
+	} else if ((within(rip, guest_left, guest_left_end) || within(rip, guest_mc, guest_mc_end)) && e && e->kind == EC_VCPU) {
 		svm_interrupted(e, &r->rip, &r->cs, &cpl);
 		r->context = cpl == 3 ? MCA_CTX_GUEST_USER : MCA_CTX_GUEST_KERNEL;
 		r->label = e->label;
@@ -127,7 +152,7 @@ static const char *why_fatal(const struct mca_record *r)
 		return "processor context corrupt";
 	if (!(r->mcg_status & MCG_MCIP))
 		return "exception without MCIP";
-	if (!(r->mcg_status & MCG_RIPV) && r->context == MCA_CTX_KERNEL)
+	if (!(r->mcg_status & MCG_RIPV) && (r->context == MCA_CTX_KERNEL || r->context == MCA_CTX_IDLE))
 		return "the kernel cannot be restarted";
 	if ((r->status & STATUS_ADDRV) && type != PAGE_USER && type != PAGE_GUEST_PT)
 		return "the memory belongs to the kernel";
@@ -155,11 +180,11 @@ static int signalled(const struct mca_record *r)
 	return cpu_vendor != VENDOR_INTEL || !(mcg_cap & MCG_SER_P) || (r->status & (STATUS_S | STATUS_PCC));
 }
 
-static void check_fatal(const struct mca_record *r)
+static void check_fatal(const struct mca_record *r, int first)
 {
 	const char *why = why_fatal(r);
 
-	if (!why && repeated(r))
+	if (!why && first && repeated(r))
 		why = "the same error again";
 	if (why)
 		fatal(why, r); /* the bank is left for whoever looks after the reset */
@@ -172,10 +197,20 @@ static void keep(struct cpu *cpu, struct mca_record *r)
 	wrmsr(MSR_MC0_CTL + 1 + 4 * r->bank, 0);
 }
 
-static void harvest(struct cpu *cpu, const struct mc_frame *f)
+/* Did hal_copy consume the error? Then only that copy fails. */
+static uint32_t copy_hit(const struct mc_frame *f, const struct mca_record *r)
+{
+	uint64_t page = WINDOW_VA + (r->addr & ~(PAGE_SIZE_4K - 1));
+
+	return within(f->rip, (const char *)hal_copy, hal_copy_end) && (r->status & STATUS_ADDRV) &&
+	       ((f->gpr[FRAME_RDI] & ~(PAGE_SIZE_4K - 1)) == page || (f->gpr[FRAME_RSI] & ~(PAGE_SIZE_4K - 1)) == page);
+}
+
+/* 1: the page that hal_copy was at is the one that was lost. */
+static int harvest(struct cpu *cpu, const struct mc_frame *f)
 {
 	struct mca_record r = {0}, kept;
-	uint32_t i, found = 0;
+	uint32_t i, found = 0, copy = 0;
 
 	r.mcg_status = rdmsr(MSR_MCG_STATUS);
 	r.cpu = cpu->index;
@@ -184,7 +219,8 @@ static void harvest(struct cpu *cpu, const struct mc_frame *f)
 	for (i = 0; i < banks; i++) {
 		if (!read_bank(i, &r) || !signalled(&r))
 			continue;
-		check_fatal(&r);
+		check_fatal(&r, !found);
+		copy |= copy_hit(f, &r);
 		if (found++)
 			keep(cpu, &kept); /* one behind, so that the last one can be marked */
 		kept = r;
@@ -195,9 +231,13 @@ static void harvest(struct cpu *cpu, const struct mc_frame *f)
 	keep(cpu, &kept);
 	cpu->epoch++;
 	cpu->mc_pending = 1;
-	cpu->mc_held = r.context != MCA_CTX_KERNEL && r.context != MCA_CTX_IDLE ? mca_sequence(cpu) : 0;
-	cpu->mc_restartable = (r.mcg_status & MCG_RIPV) != 0;
+	cpu->mc_sequence = mca_sequence(cpu);
+	if (r.context != MCA_CTX_KERNEL && r.context != MCA_CTX_IDLE) {
+		cpu->mc_context = cpu->current;
+		cpu->mc_restartable = (r.mcg_status & MCG_RIPV) != 0;
+	}
 	cpu->resched = 1;
+	return (int)copy;
 }
 
 static void save_user(struct cpu *cpu, const struct mc_frame *f)
@@ -222,13 +262,14 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	struct mc_exit x;
 	uint64_t *to, rip = f->rip, i;
 
-	harvest(cpu, f);
+	int copy = harvest(cpu, f);
+
 	if (CPL(f->cs)) {
 		save_user(cpu, f);
 		return (struct mc_exit){0, MC_TO_USER};
 	}
 	lapic_self_ipi(VECTOR_MCA); /* in case the kernel was on its way out already */
-	if (within(rip, (const char *)hal_copy, hal_copy_end))
+	if (copy)
 		rip = (uint64_t)hal_copy_fixup;
 	to = (uint64_t *)(f->rsp & ~7ul);
 	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end) ||
@@ -250,34 +291,6 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 		*--to = f->gpr[i - 1];
 	x.rsp = (uint64_t)to;
 	return x;
-}
-
-/* What the exception interrupted waits until its record is dealt with; only who deals with it cannot wait. */
-static void suspend_interrupted(struct cpu *cpu, struct ec *e)
-{
-	if (e->kind == EC_VCPU) {
-		if (!cpu->mc_restartable) /* R-MC-8: its saved state is no state to go on from */
-			e->suspended = 1;
-		chain_update(e->root);
-	} else if (!cpu->mc_restartable) {
-		thread_fault(e, 18, 0, 0, 1);
-	} else if (e != mca_bound()) {
-		e->held = cpu->mc_held;
-		chain_update(e->root);
-	}
-}
-
-void mca_process(struct cpu *cpu)
-{
-	struct ec *e = cpu->current;
-
-	if (!cpu->mc_pending)
-		return;
-	cpu->mc_pending = 0;
-	if (cpu->mc_held && e)
-		suspend_interrupted(cpu, e);
-	cpu->mc_held = 0;
-	mca_notify();
 }
 
 void hal_mca_poll(void)

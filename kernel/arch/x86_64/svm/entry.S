@@ -68,6 +68,12 @@ guest_left_end:
 	cld
 	call svm_exit                            /* (ec) */
 	jmp resume
+/* #MC was intercepted (VMEXIT 0x52, never on QEMU): the banks are full, the handler has not run. */
+	.globl guest_mc, guest_mc_end
+guest_mc:
+	int $18
+	ret
+guest_mc_end:
 1:	stgi                                     /* no entry: the state page still holds the registers */
 	movb $1, %gs:CPU_RESCHED
 	jmp resume

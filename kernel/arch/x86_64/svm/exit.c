@@ -12,7 +12,11 @@
 static const uint8_t classes[EXIT_CODE_COUNT] = {
 	TIMES16(EXIT_CR), TIMES16(EXIT_CR),                                         /* 0x00 CR read, write */
 	TIMES16(EXIT_DR), TIMES16(EXIT_DR),                                         /* 0x20 DR read, write */
-	TIMES16(EXIT_EXCEPTION), TIMES16(EXIT_EXCEPTION),                           /* 0x40 exceptions */
+	TIMES16(EXIT_EXCEPTION),                                                    /* 0x40 exceptions */
+	EXIT_EXCEPTION, EXIT_EXCEPTION, CLASS_KERNEL, EXIT_EXCEPTION,               /* 0x50; 0x52: #MC */
+	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
+	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
+	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
 	CLASS_KERNEL, CLASS_KERNEL, CLASS_KERNEL, CLASS_KERNEL,                     /* 0x60 INTR NMI SMI INIT */
 	EXIT_OTHER, EXIT_CR, EXIT_OTHER, EXIT_OTHER,                                /* VINTR, CR0 */
 	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,                             /* 0x68 */
@@ -27,7 +31,7 @@ static const uint8_t classes[EXIT_CODE_COUNT] = {
 	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
 };
 
-static uint32_t classify(struct ec *v, const struct vmcb *b)
+static uint32_t classify(const struct vmcb *b)
 {
 	uint32_t code = (uint32_t)b->exit_code; /* some report 32 bits of -1 */
 
@@ -37,15 +41,16 @@ static uint32_t classify(struct ec *v, const struct vmcb *b)
 		return pt_poisoned(b->n_cr3, b->exit_info2) ? EXIT_POISONED : EXIT_NESTED;
 	if (code == 0xffffffff)
 		return EXIT_INVALID;
-	(void)v;
 	return EXIT_OTHER;
 }
+
+void guest_mc(void);
 
 /* The CPU is in the guest no more, its state page is complete. */
 void svm_exit(struct ec *v)
 {
 	struct vmcb *b = hal_window(v->phys + PAGE_SIZE_4K);
-	uint32_t class = classify(v, b);
+	uint32_t class = classify(b);
 
 	b->event_inj = 0;
 	b->tlb_control = 0;
@@ -66,5 +71,7 @@ void svm_exit(struct ec *v)
 			b->event_inj = v->vectoring_info | (uint64_t)v->vectoring_error << 32;
 		v->vectoring_info = 0;
 	}
+	if ((uint32_t)b->exit_code == EXIT_CODE_MC)
+		guest_mc();
 	irq_window();
 }

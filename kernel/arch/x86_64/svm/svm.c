@@ -7,6 +7,11 @@
 #define VM_CR_SVMDIS (1u << 4)
 #define RFLAGS_GUEST 0x3f7fd5ul /* bits a guest may set; bit 1 is always 1 */
 #define DR7_FIXED    0x400ul
+/* #MC is the kernel's (R-MC-2); a guest could make the delivery of #DB or #AC raise it again for ever, inside one
+ * instruction that no interrupt ends: the VMM reflects them. */
+#define EXCEPTIONS_FORCED (1u << 18 | 1u << 1 | 1u << 17)
+/* OSXSAVE, PKE, CET: would give the guest state (XCR0, YMM, PKRU, …) that nobody switches. */
+#define CR4_NOT_SWITCHED (1ul << 18 | 1ul << 22 | 1ul << 23)
 
 static uint8_t io_map[3 * 4096] __attribute__((aligned(4096)));
 static uint8_t msr_map[2 * 4096] __attribute__((aligned(4096)));
@@ -69,7 +74,7 @@ void hal_vcpu_init(struct ec *v)
 	b->cr_write = 1u << 4;
 	b->cr_read = 1u << 4;
 	b->dr_read = b->dr_write = 0xf;
-	b->exceptions = 1u << 18; /* R-MC-2 */
+	b->exceptions = EXCEPTIONS_FORCED;
 	b->misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
 		   INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA |
 		   INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_FERR | INTERCEPT_SHUTDOWN;
@@ -107,7 +112,7 @@ static void read_segments(const struct vmcb *b, struct vcpu_state *s)
 	s->idt_limit = b->idtr.limit;
 }
 
-static void write_segments(struct vmcb *b, const struct vcpu_state *s)
+static void write_segments(struct vmcb *b, const volatile struct vcpu_state *s)
 {
 	b->es = s->seg[SEG_ES];
 	b->cs = s->seg[SEG_CS];
@@ -137,7 +142,7 @@ static void read_msrs(const struct vmcb *b, struct vcpu_state *s)
 	s->pat = b->g_pat;
 }
 
-static void write_msrs(struct vmcb *b, const struct vcpu_state *s)
+static void write_msrs(struct vmcb *b, const volatile struct vcpu_state *s)
 {
 	b->star = s->star;
 	b->lstar = s->lstar;
@@ -159,9 +164,9 @@ static void read_control(const struct vmcb *b, struct vcpu_state *s)
 	s->efer = b->efer & ~EFER_SVME;
 }
 
-static void write_control(struct vmcb *b, const struct vcpu_state *s)
+static void write_control(struct vmcb *b, const volatile struct vcpu_state *s)
 {
-	uint64_t cr4 = s->cr4;
+	uint64_t cr4 = s->cr4 & ~CR4_NOT_SWITCHED;
 
 	b->cr0 = s->cr0;
 	b->cr2 = s->cr2;
@@ -245,7 +250,7 @@ int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
 	return 0;
 }
 
-static void write_inject(struct vmcb *b, const struct vcpu_state *s)
+static void write_inject(struct vmcb *b, const volatile struct vcpu_state *s)
 {
 	uint32_t info = s->inject_info, virq = s->virq;
 	uint32_t type = info & EVENT_TYPE, vector = info & 0xff;
@@ -258,12 +263,12 @@ static void write_inject(struct vmcb *b, const struct vcpu_state *s)
 		b->v_intr |= V_IRQ | V_PRIO(virq & 0xff) | V_VECTOR(virq & 0xff);
 }
 
-static void write_ctl(struct ec *v, struct vmcb *b, const struct vcpu_state *s)
+static void write_ctl(struct ec *v, struct vmcb *b, const volatile struct vcpu_state *s)
 {
 	uint64_t deadline = s->deadline;
 
 	b->tsc_offset = s->tsc_offset;
-	b->exceptions = s->exceptions | 1u << 18; /* R-MC-2 */
+	b->exceptions = s->exceptions | EXCEPTIONS_FORCED;
 	b->misc1 = (b->misc1 & ~INTERCEPT_IRET) | (s->ctl_nmi_window ? INTERCEPT_IRET : 0);
 	if (deadline)
 		timer_arm(hal_cpu(), &v->deadline, deadline);
@@ -274,7 +279,7 @@ static void write_ctl(struct ec *v, struct vmcb *b, const struct vcpu_state *s)
 int hal_vcpu_write(struct ec *v, uint32_t groups)
 {
 	struct vmcb *b = vmcb_of(v);
-	const struct vcpu_state *s = v->state;
+	const volatile struct vcpu_state *s = v->state; /* the VMM can write it meanwhile: each field is read once */
 
 	if (!s)
 		return -1;

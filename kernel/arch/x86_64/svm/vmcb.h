@@ -76,10 +76,7 @@ _Static_assert(offsetof(struct vmcb, cr4) == 0x548 && offsetof(struct vmcb, rsp)
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat) == 0x668, "APM B-2");
 _Static_assert(sizeof(struct vmcb) == 4096, "one page");
 
-#define EXIT_CODE_INTR  0x60
-#define EXIT_CODE_NMI   0x61
-#define EXIT_CODE_SMI   0x62
-#define EXIT_CODE_INIT  0x63
+#define EXIT_CODE_MC    0x52
 #define EXIT_CODE_NPF   0x400
 #define EXIT_CODE_COUNT 0x90
 
