@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The instructions that touch guest memory, each with a fix-up: when one of them faults, libs/fault/entry.S continues
+ * The instructions that touch guest memory (single loads and stores: guestmem.c), each with a fix-up: when one of them faults, libs/fault/entry.S continues
  * at the fix-up with RAX = GUESTMEM_FAULT or GUESTMEM_POISON, all other registers as they were. Every routine returns
  * 0 in EAX when nothing faulted. They keep nothing on the stack, so a fix-up may simply return.
  */
@@ -49,35 +49,6 @@
 2:	xor	%eax, %eax
 3:	ret
 	fixup	1b, 2b, 3b
-
-	/* int guestmem_load{1,2,4,8}(const void *from, uint64_t *value) */
-	.macro	load bytes, instruction, register
-	function guestmem_load\bytes
-1:	\instruction (%rdi), \register
-2:	mov	%rdx, (%rsi)
-	xor	%eax, %eax
-3:	ret
-	fixup	1b, 2b, 3b
-	.endm
-
-	load	1, movzbl, %edx
-	load	2, movzwl, %edx
-	load	4, movl, %edx
-	load	8, movq, %rdx
-
-	/* int guestmem_store{1,2,4,8}(void *to, uint64_t value) */
-	.macro	store bytes, instruction, register
-	function guestmem_store\bytes
-1:	\instruction \register, (%rdi)
-2:	xor	%eax, %eax
-3:	ret
-	fixup	1b, 2b, 3b
-	.endm
-
-	store	1, movb, %sil
-	store	2, movw, %si
-	store	4, movl, %esi
-	store	8, movq, %rsi
 
 	/*
 	 * int guestmem_cmpxchg{1,2,4,8}(void *at, uint64_t *expected, uint64_t value, int *swapped)
