@@ -42,7 +42,8 @@ static void retype_makes_each_type(void)
 	check_status("retype-makes-a-captable",
 		     try_retype(CAP_CAPTABLE, 0, forge_table_param(TABLE_SLOTS)), CAIRN_OK);
 	for (uint64_t level = 1; level <= 4 && last == CAIRN_OK; level++)
-		last = try_retype(CAP_PAGETABLE, 0, level | PT_HOST << 8);
+		last = try_retype(CAP_PAGETABLE, 0,
+				  level | PT_HOST << 8 | (level == 4 ? 0x7ful << 32 : 0));
 	check_status("retype-makes-host-pagetables-of-each-level", last, CAIRN_OK);
 	check_status("retype-makes-a-guest-root-with-a-label",
 		     try_retype(CAP_PAGETABLE, 0, 4 | PT_GUEST << 8 | 0x7ful << 32), CAIRN_OK);
@@ -79,6 +80,8 @@ static void retype_refuses(void)
 		     CAIRN_ERR_ARG);
 	check_status("pagetable-of-an-unknown-kind-is-refused",
 		     try_retype(CAP_PAGETABLE, 0, 4 | 7 << 8), CAIRN_ERR_ARG);
+	check_status("root-without-a-label-is-refused", try_retype(CAP_PAGETABLE, 0, 4),
+		     CAIRN_ERR_ARG);
 	check_status("label-below-the-root-is-refused", try_retype(CAP_PAGETABLE, 0, 1 | 5ul << 32),
 		     CAIRN_ERR_ARG);
 	check_status("captable-without-slots-is-refused",
@@ -214,6 +217,10 @@ static void move_keeps_the_place(void)
 		   "one is still there");
 	check_true("revoke-keeps-the-capability-itself", is_live(frame), "it is gone");
 	check_status("move-to-another-table-works", cairn_move(other, table, 7), CAIRN_OK);
+	check_status("move-of-a-table-is-refused", cairn_move(table, SEL_CAPTABLE, forge_select()),
+		     CAIRN_ERR_BUSY);
+	check_status("move-of-an-untyped-in-use-is-refused",
+		     cairn_move(forge_used(), SEL_CAPTABLE, forge_select()), CAIRN_ERR_BUSY);
 }
 
 static void delete_and_revoke(void)

@@ -29,6 +29,8 @@ static void map_refuses(void)
 	check_status("unmap-works", cairn_unmap(frame), CAIRN_OK);
 	check_status("map-without-rights-is-refused", cairn_map(frame, level1, 0, 0, 0),
 		     CAIRN_ERR_ARG);
+	check_status("map-without-read-is-refused", cairn_map(frame, level1, 0, RIGHT_WRITE, 0),
+		     CAIRN_ERR_ARG);
 	check_status("map-with-unknown-rights-is-refused",
 		     cairn_map(frame, level1, 0, RIGHT_READ | RIGHT_SIGNAL, 0), CAIRN_ERR_ARG);
 	check_status("map-beyond-the-table-is-refused",
@@ -47,6 +49,7 @@ static void large_frames(void)
 {
 	uint64_t level1 = forge_pagetable(PT_HOST, 1, 0), level2 = forge_pagetable(PT_HOST, 2, 0);
 	uint64_t guest1 = forge_pagetable(PT_GUEST, 1, 0), large = forge_select(), again;
+	uint64_t small = forge_frame();
 
 	forge_must(cairn_retype(forge_used(), CAP_FRAME, PAGE_BITS_2M, SEL_CAPTABLE, large, 0),
 		   "making a 2 MiB Frame");
@@ -62,6 +65,8 @@ static void large_frames(void)
 		     CAIRN_ERR_BUSY);
 	check_status("a-deposited-table-cannot-be-linked", cairn_pagetable_link(level2, 2, level1),
 		     CAIRN_ERR_BUSY);
+	check_status("nothing-is-mapped-in-a-deposited-table",
+		     cairn_map(small, level1, 0, RIGHT_READ, 0), CAIRN_ERR_BUSY);
 	check_status("unmap-of-2m-works", cairn_unmap(large), CAIRN_OK);
 	check_status("unmap-frees-the-deposit", cairn_map(again, level2, 1, RIGHT_READ, level1),
 		     CAIRN_OK);

@@ -81,7 +81,7 @@ static void aim_retype(uint64_t a[6])
 	a[3] = 0;
 	a[4] = 2 + below(TABLE_SLOTS - 2);
 	if (type == CAP_PAGETABLE) {
-		a[5] = level | kind << 8;
+		a[5] = level | kind << 8 | (level == 4 ? 0x7ful << 32 : 0);
 		last.table[kind][level] = a[4];
 	} else if (type == CAP_FRAME) {
 		last.frame = a[4];

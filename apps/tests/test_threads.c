@@ -51,6 +51,7 @@ static void configuration(void)
 	struct worker w;
 	struct thread_config *config = good_config(&w);
 	uint64_t frame = forge_frame(), read_only = forge_copy(config->buffer, RIGHT_READ, 0);
+	uint64_t copy = forge_copy(config->buffer, RIGHT_ALL, 0);
 	uint64_t level3 = forge_pagetable(PT_HOST, 3, 0), guest = forge_pagetable(PT_GUEST, 4, 1);
 	const struct thread_config good = *config;
 
@@ -101,6 +102,9 @@ static void configuration(void)
 
 	*good_config(&w) = good;
 	check_status("a-buffer-serves-one-thread", configure(&w, ALL), CAIRN_ERR_BUSY);
+	*config = good;
+	config->buffer = copy;
+	check_status("whichever-copy-is-named", configure(&w, ALL), CAIRN_ERR_BUSY);
 }
 
 static void notifications(void)
