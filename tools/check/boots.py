@@ -18,7 +18,12 @@ TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
 TARGET_RUNS = {"tests": (("debug", "intel"), ("release", "amd"), ("clang", "intel")),
                "nano-reflect": (("debug", "intel"), ("release", "amd")),
-               "nano-mmio": (("debug", "intel"), ("release", "amd"))}
+               "nano-mmio": (("debug", "intel"), ("release", "amd")),
+               "nano-triple": (("debug", "intel"), ("release", "amd")),
+               # Without a console: its output comes through the kernel, which release builds do not offer.
+               "tests-serial": (("debug", "intel"),)}
+# What a run must also print, for it to have shown what it is for.
+TARGET_SIGHTS = {"nano-triple": "vm triple: is built anew"}
 MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
 
@@ -41,14 +46,16 @@ def stage_target(report):
             if reason:
                 report.fail(f"{title}/image", watch.lap(), reason)
                 continue
-            run_target(report, title, qemu(cpu, ["-kernel", image]))
+            run_target(report, title, qemu(cpu, ["-kernel", image]), TARGET_SIGHTS.get(system, ""))
 
 
-def run_target(report, title, command):
-    """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure."""
+def run_target(report, title, command, sight=""):
+    """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure, and so is no `sight`."""
     log, watch, ran, failed, reason = log_path("target", title), Watch(), 0, 0, ""
+    seen = not sight
     try:
         for line, status in lines_of(command, log, TARGET_LIMIT):
+            seen = seen or sight in line
             found = TARGET_LINE.search(line)
             if found:
                 word, name, rest = found.groups()
@@ -67,6 +74,8 @@ def run_target(report, title, command):
         report.fail(f"{title}/end", watch.lap(), reason, log)
     elif not reason and ran == 0:
         report.fail(f"{title}/end", watch.lap(), "no test reported anything", log)
+    if not seen:
+        report.fail(f"{title}/sight", watch.lap(), f"nobody printed `{sight}`", log)
 
 
 def scenario_names(log):
