@@ -3,13 +3,15 @@
 #include <core/ec.h>
 #include <hal/hal.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 /* Words 1-4 and their number; words 5.. are in a buffer. */
 struct words {
 	uint64_t w1, w2, w3, w4, count;
 };
 
 /* Words 5.. of a message come from the sender's buffer; those of a fault are kept in the context itself. */
-static int copy_to_handler(struct ec *h, const struct ec *from, uint64_t count)
+static __attribute__((noinline)) int copy_to_handler(struct ec *h, const struct ec *from, uint64_t count)
 {
 	const uint64_t *words = from->call_kind == CALL_MESSAGE ? from->buffer->words : from->msg;
 
@@ -17,22 +19,24 @@ static int copy_to_handler(struct ec *h, const struct ec *from, uint64_t count)
 }
 
 /* Handler `h` (idle) takes the message of `from`; the chain's time goes on with it. -1: a buffer is gone. */
-static inline int handler_start(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
+static ALWAYS_INLINE int handler_start(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
-	if (m->count > 4 && copy_to_handler(h, from, m->count))
+	struct ec *root = from->root;
+
+	if (m.count > 4 && copy_to_handler(h, from, m.count))
 		return -1;
 	h->gpr[GPR_RDI] = badge;
-	h->gpr[GPR_RSI] = m->w1;
-	h->gpr[GPR_RDX] = m->w2;
-	h->gpr[GPR_R10] = m->w3;
-	h->gpr[GPR_R8] = m->w4;
-	h->gpr[GPR_R9] = m->count;
+	h->gpr[GPR_RSI] = m.w1;
+	h->gpr[GPR_RDX] = m.w2;
+	h->gpr[GPR_R10] = m.w3;
+	h->gpr[GPR_R8] = m.w4;
+	h->gpr[GPR_R9] = m.count;
 	h->mode = MODE_HANDLER; /* entry.S: entry_rip, entry_rsp, all other registers 0 */
 	h->fpu_fresh = 1;
 	h->caller = from;
-	h->root = from->root;
+	h->root = root;
 	h->depth = (uint8_t)(from->depth + 1);
-	h->root->leaf = h;
+	root->leaf = h;
 	h->status = EC_READY;
 	from->partner = h;
 	from->status = EC_CALL;
@@ -40,7 +44,8 @@ static inline int handler_start(struct ec *h, struct ec *from, uint64_t badge, c
 }
 
 /* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
-static void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
+static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge,
+							 const struct words *m)
 {
 	struct ec **p = &h->queue_head;
 
@@ -61,45 +66,38 @@ static void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, con
 	hal_cpu()->resched = 1;
 }
 
-/* Enters the handler of portal capability `slot` on behalf of `from`. */
-static inline status_t portal_enter(struct cpu *cpu, struct ec *from, uint32_t slot, enum ec_call kind,
-				    const struct words *m)
+/* Handler `h` is not simply waiting for a message. */
+static __attribute__((noinline)) status_t enter_later(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
-	struct ec *h = hal_window(slots[slot].base);
+	if (!h->handler || h->status == EC_STOPPED)
+		return CAIRN_ERR_ABORTED;
+	if (h->status != EC_IDLE) {
+		queue_by_priority(h, from, badge, &m);
+		return CAIRN_OK;
+	}
+	if (handler_start(h, from, badge, m)) /* idle, but suspended: it starts when it is resumed */
+		return CAIRN_ERR_ABORTED;
+	chain_update(h->root);
+	return CAIRN_OK;
+}
+
+/* Enters the handler of portal capability `p` on behalf of `from`. On the path of every exit and every call. */
+static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, const struct slot *p,
+					   enum ec_call kind, struct words m)
+{
+	struct ec *h = hal_window(p->base);
 
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE || h->suspended) {
-		if (!h->handler || h->status == EC_STOPPED)
-			return CAIRN_ERR_ABORTED;
-		if (h->status != EC_IDLE) {
-			queue_by_priority(h, from, slots[slot].badge, m);
-			return CAIRN_OK;
-		}
-	}
-	if (handler_start(h, from, slots[slot].badge, m))
+	if (h->status != EC_IDLE || h->suspended)
+		return enter_later(h, from, p->badge, m);
+	if (handler_start(h, from, p->badge, m))
 		return CAIRN_ERR_ABORTED;
-	if (h->suspended)
-		chain_update(h->root);
-	else
-		hal_switch(cpu, h);
+	hal_switch_thread(cpu, h);
 	return CAIRN_OK;
-}
-
-static status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
-{
-	uint32_t s = e->table_first + (uint32_t)sel;
-
-	if (sel >= e->table_count || !slot_live(s))
-		return CAIRN_ERR_CAP;
-	if (slots[s].type != CAP_PORTAL)
-		return CAIRN_ERR_TYPE;
-	if (!slots[s].r_signal)
-		return CAIRN_ERR_RIGHTS;
-	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
 static void set_results(struct ec *e, status_t st, const struct words *m)
@@ -113,17 +111,37 @@ static void set_results(struct ec *e, status_t st, const struct words *m)
 	e->gpr[GPR_R9] = 0;
 }
 
+static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
+{
+	struct words none = {0};
+
+	set_results(e, st, &none);
+}
+
+static ALWAYS_INLINE status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
+{
+	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
+
+	if (sel >= e->table_count || !s->live)
+		return CAIRN_ERR_CAP;
+	if (s->type != CAP_PORTAL)
+		return CAIRN_ERR_TYPE;
+	if (!s->r_signal)
+		return CAIRN_ERR_RIGHTS;
+	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
+}
+
 void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
 {
 	struct cpu *cpu = hal_cpu();
 	struct ec *e = cpu->current;
-	struct words m = {w1, w2, w3, w4, count}, none = {0};
+	struct words m = {w1, w2, w3, w4, count};
 	status_t st = check_call(e, sel, count);
 
 	if (st == CAIRN_OK)
-		st = portal_enter(cpu, e, e->table_first + (uint32_t)sel, CALL_MESSAGE, &m);
+		st = portal_enter(cpu, e, &slots[e->table_first + (uint32_t)sel], CALL_MESSAGE, m);
 	if (st != CAIRN_OK)
-		set_results(e, st, &none);
+		call_refused(e, st);
 }
 
 /* The reply of `h` reaches a thread that called. */
@@ -195,7 +213,7 @@ static void handler_next(struct ec *h)
 		struct words m = {from->msg[0], from->msg[1], from->msg[2], from->msg[3], from->msg_count};
 
 		h->queue_head = from->queue_next;
-		if (handler_start(h, from, from->queue_badge, &m)) {
+		if (handler_start(h, from, from->queue_badge, m)) {
 			sender_abort(from);
 			continue;
 		}
@@ -216,7 +234,7 @@ status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint
 		return CAIRN_ERR_ARG;
 	h->status = EC_IDLE;
 	h->caller = NULL;
-	h->root = h->leaf = h;
+	h->root = h;
 	if (!to) {
 		handler_next(h);
 		cpu->resched = 1;
@@ -234,7 +252,10 @@ status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint
 	if (h->queue_head)
 		handler_next(h);
 	if (to->status == EC_READY && !to->suspended && !cpu->resched) {
-		hal_switch(cpu, to);
+		if (to->call_kind == CALL_EXIT)
+			hal_switch_guest(cpu, to);
+		else
+			hal_switch_thread(cpu, to);
 		return CAIRN_OK;
 	}
 	chain_update(to->root);
@@ -355,7 +376,7 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
 	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
 	    hal_vcpu_read(v, class, slots[slot].count) ||
-	    portal_enter(hal_cpu(), v, slot, CALL_EXIT, &m) != CAIRN_OK)
+	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
 
@@ -372,7 +393,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	for (i = 0; i < 10; i++)
 		e->msg[6 + i] = e->gpr[order[i]];
 	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(hal_cpu(), e, slot, CALL_FAULT, &m) != CAIRN_OK) {
+	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}

@@ -138,31 +138,8 @@ uint64_t hal_now(void)
 	return rdtsc();
 }
 
-/* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. */
-static const struct {
-	uint16_t fcw, fsw;
-	uint8_t ftw, pad;
-	uint16_t fop;
-	uint64_t fip, fdp;
-	uint32_t mxcsr, mxcsr_mask;
-	uint8_t rest[480];
-} __attribute__((aligned(64))) clean_fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
-
-void fpu_take(struct cpu *cpu, struct ec *next)
-{
-	if (cpu->ts) {
-		__asm__ volatile("clts");
-		cpu->ts = 0;
-	}
-	if (cpu->fpu_owner && cpu->fpu_owner != next)
-		__asm__ volatile("fxsave64 %0" : "=m"(cpu->fpu_owner->fpu));
-	if (next->fpu_fresh)
-		__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
-	else if (cpu->fpu_owner != next)
-		__asm__ volatile("fxrstor64 %0" : : "m"(next->fpu));
-	next->fpu_fresh = 0;
-	cpu->fpu_owner = next;
-}
+/* FXSAVE image: FCW 0x37f at 0, MXCSR 0x1f80 at 24. */
+const uint8_t clean_fpu[512] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f};
 
 /* #NM of the current thread: it runs while its guest's FPU state is live. */
 void fpu_trap(struct ec *e)

@@ -8,8 +8,10 @@
 
 extern uint64_t guest_flush_generation;
 
+/* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. cpu.c. */
+extern const uint8_t clean_fpu[512];
+
 /* Rare halves, in cpu.c and svm/svm.c. */
-void fpu_take(struct cpu *cpu, struct ec *next);
 void fpu_trap_next(struct cpu *cpu);
 void svm_flush(struct ec *v);
 
@@ -24,6 +26,25 @@ static inline struct cpu *hal_cpu(void)
 static inline void *hal_window(uint64_t phys)
 {
 	return (void *)(WINDOW_VA + phys);
+}
+
+/* The FPU's content goes to its owner; `next` gets its own, or a clean one. */
+static inline void fpu_take(struct cpu *cpu, struct ec *next)
+{
+	struct ec *owner = cpu->fpu_owner;
+
+	if (cpu->ts) {
+		__asm__ volatile("clts");
+		cpu->ts = 0;
+	}
+	if (owner && owner != next)
+		__asm__ volatile("fxsave64 %0" : "=m"(owner->fpu));
+	cpu->fpu_owner = next;
+	if (next->fpu_fresh)
+		__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
+	else if (owner != next)
+		__asm__ volatile("fxrstor64 %0" : : "m"(next->fpu));
+	next->fpu_fresh = 0;
 }
 
 /* FPU state is switched at once, but for a VMM's handler: its guest's stays live until the handler uses the FPU. */
@@ -41,7 +62,7 @@ static inline void switch_fpu(struct cpu *cpu, struct ec *next)
 	fpu_take(cpu, next);
 }
 
-static inline void hal_switch(struct cpu *cpu, struct ec *next)
+static inline void switch_space(struct cpu *cpu, struct ec *next)
 {
 	cpu->current = next;
 	if (cpu->cr3 != next->cr3) {
@@ -49,13 +70,30 @@ static inline void hal_switch(struct cpu *cpu, struct ec *next)
 		write_cr3(next->cr3);
 	}
 	switch_fpu(cpu, next);
-	if (next->kind == EC_THREAD) {
-		wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
-	} else if (next != cpu->last_guest || next->flush_seen != guest_flush_generation) {
+}
+
+static inline void hal_switch_thread(struct cpu *cpu, struct ec *next)
+{
+	switch_space(cpu, next);
+	wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
+}
+
+static inline void hal_switch_guest(struct cpu *cpu, struct ec *next)
+{
+	switch_space(cpu, next);
+	if (next != cpu->last_guest || next->flush_seen != guest_flush_generation) {
 		cpu->last_guest = next;
 		next->flush_seen = guest_flush_generation;
 		svm_flush(next);
 	}
+}
+
+static inline void hal_switch(struct cpu *cpu, struct ec *next)
+{
+	if (next->kind == EC_THREAD)
+		hal_switch_thread(cpu, next);
+	else
+		hal_switch_guest(cpu, next);
 }
 
 #endif
