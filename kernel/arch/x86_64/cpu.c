@@ -5,7 +5,7 @@
 #include <cairn/hypercall_numbers.h>
 #include "arch.h"
 
-_Static_assert(offsetof(struct ec, gpr[GPR_R15]) == EC_GPR(15), "layout.h");
+_Static_assert(offsetof(struct ec, gpr) == 0 && GPR_R15 == 15, "macros.S");
 _Static_assert(offsetof(struct ec, rip) == EC_RIP && offsetof(struct ec, rflags) == EC_RFLAGS, "layout.h");
 _Static_assert(offsetof(struct ec, state) == EC_STATE && offsetof(struct ec, vmcb_phys) == EC_VMCB, "layout.h");
 _Static_assert(offsetof(struct ec, thawed) == EC_THAWED && offsetof(struct ec, mode) == EC_MODE, "layout.h");

@@ -4,26 +4,10 @@
  * GS points to struct cpu while the kernel runs; user level's GS base is 0 and waits in KERNEL_GS_BASE.
  */
 #include <cairn/hypercall_numbers.h>
-#include "layout.h"
+#include "macros.S"
 
-#define RAX 0
-#define RCX 1
-#define RDX 2
-#define RBX 3
-#define RSP 4
-#define RBP 5
-#define RSI 6
-#define RDI 7
-
-/* What a system call must bring back: into the struct ec that RDI points to. */
-.macro SAVE_PRESERVED
-	mov %rbx, EC_GPR(RBX)(%rdi)
-	mov %rbp, EC_GPR(RBP)(%rdi)
-	mov %r12, EC_GPR(12)(%rdi)
-	mov %r13, EC_GPR(13)(%rdi)
-	mov %r14, EC_GPR(14)(%rdi)
-	mov %r15, EC_GPR(15)(%rdi)
-.endm
+/* What a system call must bring back. */
+#define PRESERVED rbx, rbp, r12, r13, r14, r15
 
 	.text
 /*
@@ -47,11 +31,11 @@ syscall_entry_stack:
 	/* call: the words go on in their registers; all else is saved. */
 	push %rdi
 	mov %gs:CPU_CURRENT, %rdi                /* RDI: struct ec */
-	SAVE_PRESERVED
+	STORE rdi, PRESERVED
 	mov %rcx, EC_RIP(%rdi)
 	mov %r11, EC_RFLAGS(%rdi)
 	mov %gs:CPU_USER_RSP, %rcx
-	mov %rcx, EC_GPR(RSP)(%rdi)
+	mov %rcx, gpr_rsp(%rdi)
 	movb $0, EC_MODE(%rdi)                   /* MODE_SYSRET */
 	pop %rdi
 	mov %r10, %rcx
@@ -67,32 +51,28 @@ reply:
 	test %eax, %eax
 	jz resume
 	mov %gs:CPU_CURRENT, %rdi
-	SAVE_PRESERVED
+	STORE rdi, PRESERVED
 	mov %eax, %eax
-	mov %rax, EC_GPR(RAX)(%rdi)
+	mov %rax, gpr_rax(%rdi)
 	pop EC_RFLAGS(%rdi)
 	pop EC_RIP(%rdi)
 	mov %gs:CPU_USER_RSP, %rcx
-	mov %rcx, EC_GPR(RSP)(%rdi)
+	mov %rcx, gpr_rsp(%rdi)
 	movb $0, EC_MODE(%rdi)
 	jmp resume
 
 system_call:
 	push %rdi
 	mov %gs:CPU_CURRENT, %rdi
-	SAVE_PRESERVED
+	STORE rdi, PRESERVED
 	mov %rcx, EC_RIP(%rdi)
 	mov %r11, EC_RFLAGS(%rdi)
-	pop EC_GPR(RDI)(%rdi)
+	pop gpr_rdi(%rdi)
 	lea CAIRN_CALL_BASE(%rax), %rcx
-	mov %rcx, EC_GPR(RAX)(%rdi)
-	mov %rdx, EC_GPR(RDX)(%rdi)
-	mov %rsi, EC_GPR(RSI)(%rdi)
-	mov %r8, EC_GPR(8)(%rdi)
-	mov %r9, EC_GPR(9)(%rdi)
-	mov %r10, EC_GPR(10)(%rdi)
+	mov %rcx, gpr_rax(%rdi)
+	STORE rdi, rdx, rsi, r8, r9, r10
 	mov %gs:CPU_USER_RSP, %rcx
-	mov %rcx, EC_GPR(RSP)(%rdi)
+	mov %rcx, gpr_rsp(%rdi)
 	movb $0, EC_MODE(%rdi)
 	cmp $0x1000, %rax
 	jae 1f
@@ -118,22 +98,10 @@ resume:
 
 	mov EC_RIP(%rax), %rcx
 	mov EC_RFLAGS(%rax), %r11
-	mov EC_GPR(RDX)(%rax), %rdx
-	mov EC_GPR(RBX)(%rax), %rbx
-	mov EC_GPR(RBP)(%rax), %rbp
-	mov EC_GPR(RSI)(%rax), %rsi
-	mov EC_GPR(RDI)(%rax), %rdi
-	mov EC_GPR(8)(%rax), %r8
-	mov EC_GPR(9)(%rax), %r9
-	mov EC_GPR(10)(%rax), %r10
-	mov EC_GPR(12)(%rax), %r12
-	mov EC_GPR(13)(%rax), %r13
-	mov EC_GPR(14)(%rax), %r14
-	mov EC_GPR(15)(%rax), %r15
+	LOAD rax, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r12, r13, r14, r15
 	.globl sysret_window, sysret_window_end
 sysret_window:                                   /* CPL 0 with the user's RSP from here */
-	mov EC_GPR(RSP)(%rax), %rsp
-	mov EC_GPR(RAX)(%rax), %rax
+	LOAD rax, rsp, rax
 	swapgs
 	sysretq
 sysret_window_end:
@@ -142,18 +110,10 @@ sysret_window_end:
 resume_handler:
 	mov EC_ENTRY_RIP(%rax), %rcx
 	mov $0x202, %r11d                        /* RFLAGS_USER */
-	mov EC_GPR(RDI)(%rax), %rdi
-	mov EC_GPR(RSI)(%rax), %rsi
-	mov EC_GPR(RDX)(%rax), %rdx
-	mov EC_GPR(10)(%rax), %r10
-	mov EC_GPR(8)(%rax), %r8
-	mov EC_GPR(9)(%rax), %r9
-	xor %ebx, %ebx
-	xor %ebp, %ebp
-	xor %r12d, %r12d
-	xor %r13d, %r13d
-	xor %r14d, %r14d
-	xor %r15d, %r15d
+	LOAD rax, rdi, rsi, rdx, r10, r8, r9
+	.irp r, ebx, ebp, r12d, r13d, r14d, r15d
+	xor %\r, %\r
+	.endr
 	.globl handler_window, handler_window_end
 handler_window:                                  /* CPL 0 with the user's RSP from here */
 	mov EC_ENTRY_RSP(%rax), %rsp
@@ -177,25 +137,11 @@ idle_end:                                        /* trap_kernel comes back here,
 /* Back to user level with every register as it was (interrupted or faulted threads). RAX: struct ec. */
 resume_iret:
 	pushq $SEL_UDATA
-	pushq EC_GPR(RSP)(%rax)
+	pushq gpr_rsp(%rax)
 	pushq EC_RFLAGS(%rax)
 	pushq $SEL_UCODE
 	pushq EC_RIP(%rax)
-	mov EC_GPR(RCX)(%rax), %rcx
-	mov EC_GPR(RDX)(%rax), %rdx
-	mov EC_GPR(RBX)(%rax), %rbx
-	mov EC_GPR(RBP)(%rax), %rbp
-	mov EC_GPR(RSI)(%rax), %rsi
-	mov EC_GPR(RDI)(%rax), %rdi
-	mov EC_GPR(8)(%rax), %r8
-	mov EC_GPR(9)(%rax), %r9
-	mov EC_GPR(10)(%rax), %r10
-	mov EC_GPR(11)(%rax), %r11
-	mov EC_GPR(12)(%rax), %r12
-	mov EC_GPR(13)(%rax), %r13
-	mov EC_GPR(14)(%rax), %r14
-	mov EC_GPR(15)(%rax), %r15
-	mov EC_GPR(RAX)(%rax), %rax
+	LOAD rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rax
 	swapgs
 	iretq
 
@@ -223,23 +169,10 @@ trap_common:
 	swapgs
 	push %rax
 	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
-	mov %rcx, EC_GPR(RCX)(%rax)
-	mov %rdx, EC_GPR(RDX)(%rax)
-	mov %rbx, EC_GPR(RBX)(%rax)
-	mov %rbp, EC_GPR(RBP)(%rax)
-	mov %rsi, EC_GPR(RSI)(%rax)
-	mov %rdi, EC_GPR(RDI)(%rax)
-	mov %r8, EC_GPR(8)(%rax)
-	mov %r9, EC_GPR(9)(%rax)
-	mov %r10, EC_GPR(10)(%rax)
-	mov %r11, EC_GPR(11)(%rax)
-	mov %r12, EC_GPR(12)(%rax)
-	mov %r13, EC_GPR(13)(%rax)
-	mov %r14, EC_GPR(14)(%rax)
-	mov %r15, EC_GPR(15)(%rax)
+	STORE rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	movb $1, EC_MODE(%rax)                   /* MODE_IRET */
 	pop %rcx
-	mov %rcx, EC_GPR(RAX)(%rax)
+	mov %rcx, gpr_rax(%rax)
 	pop %rsi                                 /* vector */
 	pop %rdx                                 /* error code */
 	pop %rcx
@@ -247,7 +180,7 @@ trap_common:
 	mov 8(%rsp), %rcx
 	mov %rcx, EC_RFLAGS(%rax)
 	mov 16(%rsp), %rcx
-	mov %rcx, EC_GPR(RSP)(%rax)
+	mov %rcx, gpr_rsp(%rax)
 	mov %rax, %rdi
 	mov %gs:CPU_STACK, %rsp
 	pushq $2                                 /* DF and AC are the user's: clear */
@@ -257,38 +190,10 @@ trap_common:
 
 /* In the kernel: an interrupt in idle or in irq_window, or a bug. Only what C may change is saved. */
 trap_from_kernel:
-	push %rax
-	push %rcx
-	push %rdx
-	push %rbx
-	push %rbp
-	push %rsi
-	push %rdi
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_ALL
 	mov %rsp, %rdi                           /* struct trap_frame */
 	call trap_kernel
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
+	POP_ALL
 	add $16, %rsp
 	iretq
 

@@ -22,7 +22,6 @@
 #define SEL_TSS      0x30
 
 /* struct ec */
-#define EC_GPR(n)    ((n) * 8)
 #define EC_RIP       128
 #define EC_RFLAGS    136
 #define EC_STATE     144

@@ -4,26 +4,12 @@
  * mc_record reads the banks and builds, off this stack, the frame to leave by; only then MCG_STATUS.MCIP is cleared, for a
  * further #MC would overwrite this stack.
  */
-#include "../layout.h"
+#include "../macros.S"
 
 	.text
 	.globl mc_entry
 mc_entry:
-	push %rax
-	push %rcx
-	push %rdx
-	push %rbx
-	push %rbp
-	push %rsi
-	push %rdi
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_ALL
 	mov %rsp, %rdi                           /* struct mc_frame */
 	mov 160(%rsp), %rsi                      /* struct cpu: 15 registers + 5 words above */
 	pushq $2                                 /* DF and AC may be the user's: clear */
@@ -39,40 +25,12 @@ mc_entry:
 	wrmsr
 	cmp $2, %ebx
 	je mc_to_nmi
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
+	POP_ALL
 	iretq
 
 /* It interrupted the NMI handler: IRET would unmask NMIs, so RFLAGS and RIP are restored one by one. */
 mc_to_nmi:
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
+	POP_ALL
 	popfq
 	ret
 

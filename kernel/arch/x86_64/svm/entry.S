@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Into a guest and out of it (APM vol. 2, 15.5). Nothing touches the state page between CLGI and STGI. */
-#include "../layout.h"
+#include "../macros.S"
 
 	.text
 /*
@@ -15,20 +15,7 @@ resume_guest:
 	pushq EC_VMCB(%rax)                      /*  8(%rsp) */
 	pushq EC_THAWED(%rax)                    /*  0(%rsp) */
 	mov EC_STATE(%rax), %rax
-	mov EC_GPR(1)(%rax), %rcx
-	mov EC_GPR(2)(%rax), %rdx
-	mov EC_GPR(3)(%rax), %rbx
-	mov EC_GPR(5)(%rax), %rbp
-	mov EC_GPR(6)(%rax), %rsi
-	mov EC_GPR(7)(%rax), %rdi
-	mov EC_GPR(8)(%rax), %r8
-	mov EC_GPR(9)(%rax), %r9
-	mov EC_GPR(10)(%rax), %r10
-	mov EC_GPR(11)(%rax), %r11
-	mov EC_GPR(12)(%rax), %r12
-	mov EC_GPR(13)(%rax), %r13
-	mov EC_GPR(14)(%rax), %r14
-	mov EC_GPR(15)(%rax), %r15
+	LOAD rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	clgi
 	cmpb $0, %gs:CPU_RESCHED
 	jne 1f
@@ -49,20 +36,7 @@ guest_left:
 	stgi                                     /* a pending NMI, and a #MC behind it, is taken right here */
 	mov 24(%rsp), %rax
 guest_left_end:
-	mov %rcx, EC_GPR(1)(%rax)
-	mov %rdx, EC_GPR(2)(%rax)
-	mov %rbx, EC_GPR(3)(%rax)
-	mov %rbp, EC_GPR(5)(%rax)
-	mov %rsi, EC_GPR(6)(%rax)
-	mov %rdi, EC_GPR(7)(%rax)
-	mov %r8, EC_GPR(8)(%rax)
-	mov %r9, EC_GPR(9)(%rax)
-	mov %r10, EC_GPR(10)(%rax)
-	mov %r11, EC_GPR(11)(%rax)
-	mov %r12, EC_GPR(12)(%rax)
-	mov %r13, EC_GPR(13)(%rax)
-	mov %r14, EC_GPR(14)(%rax)
-	mov %r15, EC_GPR(15)(%rax)
+	STORE rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	mov %gs:CPU_CURRENT, %rdi
 	add $32, %rsp
 	cld
