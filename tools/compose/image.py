@@ -109,10 +109,15 @@ def build_blob(model):
         pieces.append((offset, pages))
         offset += len(pages)
     offset = align(offset, abi.PAGE_SIZE_2M)
+    payloads = {modules.add(file.path, file.data) for vm in model.vms
+                for file in (vm.kernel, vm.initrd) if file}
     for index, (name, data) in enumerate(zip(modules.names, modules.contents)):
+        # A payload is mapped into its vmm-server in 2 MiB pages: nobody else's bytes lie on them.
+        unit = abi.PAGE_SIZE_2M if index in payloads else abi.PAGE_SIZE_4K
+        offset = align(offset, unit)
         header.module[index] = abi.ImageModule(name.encode(), offset, len(data))
         pieces.append((offset, data))
-        offset = align(offset + len(data), abi.PAGE_SIZE_4K)
+        offset = align(offset + len(data), unit)
     header.size = align(offset, abi.PAGE_SIZE_2M)
     blob = bytearray(header.size)
     blob[:ctypes.sizeof(header)] = bytes(header)
