@@ -368,6 +368,14 @@ void hal_debug_write(uint64_t characters)
 	host.debug = characters;
 }
 
+_Noreturn void hal_mca_fatal(const char *why, uint64_t page)
+{
+	if (!host.expect_fatal)
+		hal_panic(why);
+	host.fatal_page = page;
+	longjmp(host.fatal, 1);
+}
+
 /* What does not fit stays in its bank. */
 void hal_mca_poll(void)
 {

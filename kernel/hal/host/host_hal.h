@@ -3,6 +3,7 @@
 #ifndef HOST_HAL_H
 #define HOST_HAL_H
 
+#include <setjmp.h>
 #include <core/caps.h>
 #include <hal/hal.h>
 
@@ -51,6 +52,9 @@ struct host {
 	uint32_t polls;
 	uint32_t vcpu_class, vcpu_groups; /* the last hal_vcpu_read or _write */
 	uint64_t vcpu_root;
+	jmp_buf fatal;         /* where hal_mca_fatal goes to, if a test expects it */
+	int expect_fatal;
+	uint64_t fatal_page;
 	uint32_t faults;       /* hal_report_fault */
 	uint64_t fault_label, fault_vector, fault_error;
 };
