@@ -166,9 +166,12 @@ static void on_nested(struct vcpu *v)
 {
 	uint64_t gpa = v->state->qualification2;
 
-	if (vm_is_ram(gpa))
-		return; /* it is mapped again meanwhile, or a lost page that comes back as
-			   EXIT_POISONED */
+	/* Mapped again meanwhile, or soon to come back as EXIT_POISONED. */
+	if (vm_is_ram(gpa)) {
+		if (first_time(FIRST_NESTED + (gpa >> 12)))
+			cairn_log("RAM at gpa 0x%llx was not mapped", (unsigned long long)gpa);
+		return;
+	}
 	if (!bus_is_mmio(gpa) && first_time(FIRST_NESTED + (gpa >> 12)))
 		cairn_log("no memory at gpa 0x%llx (rip 0x%llx): reads as ones; further accesses "
 			  "are not logged",

@@ -572,6 +572,21 @@ static void hypercalls_are_not_offered(void **state)
 	assert_int_equal(s->rip, CODE + 2);
 }
 
+static void instruction_swapped_behind_the_exit_gains_nothing(void **state)
+{
+	(void)state;
+	CODE_BYTES(0x0f, 0xa2);
+	s->cpl = 3;
+	(void)exit_dispatch(v, EXIT_CPUID);
+	assert_true(v->redo);
+	CODE_BYTES(0x0f, 0x30); /* wrmsr, written by another vCPU */
+	s->gpr[GPR_RCX] = 0x277;
+	s->gpr[GPR_RAX] = s->gpr[GPR_RDX] = 0;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_true(injected(VECTOR_GP));
+	assert_int_equal(s->pat, 0x0007040600070406);
+}
+
 static void next_nmi_waits_for_the_iret(void **state)
 {
 	(void)state;
@@ -682,6 +697,7 @@ int main(void)
 		cmocka_unit_test_setup(triple_faults_and_debug_exits_end_the_vm, setup),
 		cmocka_unit_test_setup(exceptions_asked_for_are_reflected, setup),
 		cmocka_unit_test_setup(hypercalls_are_not_offered, setup),
+		cmocka_unit_test_setup(instruction_swapped_behind_the_exit_gains_nothing, setup),
 		cmocka_unit_test_setup(next_nmi_waits_for_the_iret, setup),
 		cmocka_unit_test_setup(second_vcpu_waits_for_its_sipi, setup),
 		cmocka_unit_test(any_state_is_survived),

@@ -84,9 +84,36 @@ static void do_rdtsc(struct vcpu *v, unsigned length)
 	retire(v, length);
 }
 
+static bool is_privileged(enum emu_op op)
+{
+	switch (op) {
+	case EMU_RDMSR:
+	case EMU_WRMSR:
+	case EMU_MOV_FROM_CR:
+	case EMU_MOV_TO_CR:
+	case EMU_CLTS:
+	case EMU_LMSW:
+	case EMU_MOV_FROM_DR:
+	case EMU_MOV_TO_DR:
+	case EMU_HLT:
+	case EMU_INVD:
+	case EMU_WBINVD:
+	case EMU_INVLPG:
+	case EMU_RDPMC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Instructions that emu_execute only names. */
 static void do_named(struct vcpu *v, const struct emu_insn *insn)
 {
+	/* The CPU checked what exited; another vCPU may have put something else in its place. */
+	if (v->state->cpl != 0 && is_privileged(insn->op)) {
+		raise_gp(v);
+		return;
+	}
 	switch (insn->op) {
 	case EMU_CPUID:
 		do_cpuid(v, insn->length);
