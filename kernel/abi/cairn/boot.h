@@ -9,7 +9,7 @@
  * The image is one ELF file: the kernel, and at IMAGE_PHYS (2 MiB aligned, one PT_LOAD) the system blob:
  *   page 0            struct image_header
  *   page 1..          the root-task's segments, as whole pages, bss included, in the order of root.segment[]
- *   from 2 MiB on     modules (2 MiB aligned start, each page aligned), for the root-task to read
+ *   from 2 MiB on     modules, each page aligned, payloads of VMs alone on their 2 MiB pages
  */
 #define IMAGE_PHYS       0x1000000ul
 #define IMAGE_MAGIC      0x6d492d6e72696143ul /* "Cairn-Im" */
