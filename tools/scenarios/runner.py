@@ -66,6 +66,7 @@ def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int) ->
         except SimulateError as error:
             reason = str(error)
             stage.say(f"NOT SEEN: {reason}")
+            stage.diagnose()
         except KeyboardInterrupt:
             reason = "interrupted"
             raise

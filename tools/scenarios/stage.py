@@ -11,6 +11,7 @@ from typing import Iterable
 
 from simulate import build, transcript
 from simulate.console import Console, Unexpected
+from simulate.errors import SimulateError
 from simulate.inject import PAGE, inject, inject_in_user_mode
 from simulate.machine import Machine, Settings
 
@@ -104,6 +105,17 @@ class Stage:
         self.machine = Machine(settings, directory)
         self.machine.start()
         self.console = Console(self.machine, vms, directory / "transcript.txt", marked)
+
+    def diagnose(self) -> None:
+        """Leaves in the transcript what the emulator knows about a machine that did not do what it should."""
+        if not self.machine or not self.console or self.machine.ended():
+            return
+        try:
+            for command in ("info registers", "info pic", "info lapic"):
+                for line in self.machine.qmp.monitor(command).splitlines()[:60]:
+                    self.console.note(f"{command}: {line}")
+        except SimulateError as error:
+            self.console.note(f"no diagnosis: {error}")
 
     def stop(self) -> None:
         if self.machine:

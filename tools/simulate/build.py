@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -56,22 +57,33 @@ def configure(preset: str) -> pathlib.Path:
     return where
 
 
+# Ninja's progress: [done/total] what. The first of [0/2] only looks for new files, each time.
+_PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
+_NO_PROGRESS = "Re-checking globbed directories"
+
+
 def ninja(preset: str, *targets: str) -> pathlib.Path:
-    """Builds targets, with ninja's own progress line when there is something to do and a terminal to show it on."""
+    """Builds targets. On a terminal one line shows progress; what ninja said is shown when it fails."""
     where = configure(preset)
-    command = ["ninja", "-C", str(where), *targets]
-    if sys.stderr.isatty() and not _up_to_date(command):
-        # Ninja's progress is one line that it rewrites.
-        if subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode != 0:
-            raise SimulateError(f"building in build/{preset} failed: see above")
-        return where
-    _run(command, f"building in build/{preset}")
+    said = []
+    shown = False
+    with subprocess.Popen(
+        ["ninja", "-C", str(where), *targets], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            said.append(line)
+            match = _PROGRESS.match(line)
+            if match and _NO_PROGRESS not in line and sys.stderr.isatty():
+                shown = True
+                sys.stderr.write(f"\r\x1b[Kbuilding {match[1]}/{match[2]}: {match[3][:60]}")
+                sys.stderr.flush()
+    if shown:
+        sys.stderr.write("\r\x1b[K")
+    if process.returncode != 0:
+        sys.stderr.write("".join(said))
+        raise SimulateError(f"building in build/{preset} failed: see above")
     return where
-
-
-def _up_to_date(command: list[str]) -> bool:
-    dry = subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return dry.returncode == 0 and "no work to do" in dry.stdout
 
 
 def guest_linux(preset: str) -> tuple[pathlib.Path, pathlib.Path]:
