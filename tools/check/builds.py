@@ -45,10 +45,15 @@ def compose(preset, description, *options):
 
 def stage_build(report):
     """gcc debug and release, and clang."""
+    watch = Watch()
     for preset in PRESETS:
-        watch = Watch()
         reason = build(preset)
         report.judge(preset, watch.lap(), reason)
+    where = os.path.join(TOP, "build", "check", "init")
+    os.makedirs(where, exist_ok=True)
+    reason = run([os.path.join(TOP, "init-build.sh"), "-DPRESET=release"],
+                 log_path("build", "init"), BUILD_LIMIT, cwd=where)
+    report.judge("init-build.sh configures a directory", watch.lap(), reason)
     if not _done["debug"]:
         log = log_path("build", "again")
         reason = run(["ninja", "-C", directory("debug")], log, BUILD_LIMIT)
