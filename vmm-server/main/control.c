@@ -129,7 +129,11 @@ static void drain_console(void)
 {
 	const struct tty_channel *tty = vm.uart.tty;
 
-	for (unsigned i = 0; i < DRAIN_TRIES && tty != NULL && byte_ring_used(&tty->out) != 0; i++)
+	if (tty == NULL)
+		return;
+	if (cairn_signal(SEL_CHANNEL + (unsigned)vm.tty_channel) != CAIRN_OK)
+		cairn_log("cannot signal the console");
+	for (unsigned i = 0; i < DRAIN_TRIES && byte_ring_used(&tty->out) != 0; i++)
 		(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(DRAIN_US));
 }
 
@@ -187,6 +191,7 @@ void control_run(void)
 
 void control_give_up(void)
 {
+	drain_console();
 	request(ROOT_VM_STOPPED, VM_STOP_ERROR, 0);
 	for (;;)
 		(void)cairn_wait_signals(0);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Start of a vmm-server: reads its description, loads the payload, makes the exit portals, starts
  * the vCPUs. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cairn/boot.h>
+#include <cairn/byte_ring.h>
 #include <cairn/guestmem.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
@@ -121,30 +123,36 @@ static void read_options(int argc, char **argv)
 	}
 }
 
+/* The user looks at the VM's terminal, so what keeps the VM from starting is said there, too. */
+static _Noreturn void give_up(const char *name, const char *what, const char *why)
+{
+	char text[256];
+	int length = snprintf(text, sizeof(text), "VM %.16s cannot start: %s: %s", name, what, why);
+
+	cairn_log("%s", text);
+	if (vm.uart.tty != NULL && length > 0 && length < (int)sizeof(text)) {
+		(void)byte_ring_write(&vm.uart.tty->out, text, (uint32_t)length);
+		(void)byte_ring_write(&vm.uart.tty->out, "\r\n", 2);
+	}
+	control_give_up();
+}
+
 int main(int argc, char **argv)
 {
 	const struct server_info *info = cairn_info();
 	const char *wrong = check_description(info);
 	cairn_status_t status;
 
-	if (wrong != NULL) {
-		cairn_log("this VM cannot start: %s", wrong);
-		control_give_up();
-	}
+	if (wrong != NULL)
+		give_up(info->vm.name, "its description is refused", wrong);
 	init_vm(info);
 	read_options(argc, argv);
 	wrong = load_payload();
-	if (wrong != NULL) {
-		cairn_log("VM %s cannot start: its payload cannot be loaded: %s", info->vm.name,
-			  wrong);
-		control_give_up();
-	}
+	if (wrong != NULL)
+		give_up(info->vm.name, "its payload cannot be loaded", wrong);
 	status = start_vcpus();
-	if (status != CAIRN_OK) {
-		cairn_log("VM %s cannot start: a hypercall failed: %s", info->vm.name,
-			  cairn_status_name(status));
-		control_give_up();
-	}
+	if (status != CAIRN_OK)
+		give_up(info->vm.name, "a hypercall failed", cairn_status_name(status));
 	cairn_log("VM %s: started, %llu MiB, %u vCPU, machine checks as %s", info->vm.name,
 		  (unsigned long long)info->vm.memory >> 20, vm.vcpus, vm.amd ? "AMD" : "Intel");
 	control_run();
