@@ -130,7 +130,8 @@ struct cpu {
 	struct timer timers;     /* list head, by `when` */
 	uint64_t armed;          /* what the hardware timer is set to; 0: off */
 	uint64_t cr3;            /* loaded now */
-	struct ec *fpu_owner;    /* whose state is in the FPU; NULL: nobody's */
+	struct ec *fpu_owner;    /* whose state is in the FPU */
+	struct ec *nobody;       /* … when that was destroyed */
 	uint32_t ts;             /* CR0.TS is set: FPU use traps (#NM) */
 	struct ec *last_guest;   /* entered here last: another one flushes the guest TLB */
 };

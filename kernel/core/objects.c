@@ -286,7 +286,7 @@ static void ec_destroy(struct ec *e)
 		hal_window_unmap(slots[e->buffer_slot].base);
 	}
 	if (cpu->fpu_owner == e)
-		cpu->fpu_owner = NULL;
+		cpu->fpu_owner = cpu->nobody;
 	if (cpu->last_guest == e)
 		cpu->last_guest = NULL;
 	if (cpu->sc == e)

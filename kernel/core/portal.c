@@ -18,13 +18,11 @@ static __attribute__((noinline)) int copy_to_handler(struct ec *h, const struct 
 	return hal_copy(words + 4, h->buffer->words + 4, count - 4);
 }
 
-/* Handler `h` (idle) takes the message of `from`; the chain's time goes on with it. -1: a buffer is gone. */
-static ALWAYS_INLINE int handler_start(struct ec *h, struct ec *from, uint64_t badge, struct words m)
+/* Handler `h` (idle) takes the message of `from`, words 5.. are there already; the chain's time goes on with it. */
+static ALWAYS_INLINE void handler_start(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
 	struct ec *root = from->root;
 
-	if (m.count > 4 && copy_to_handler(h, from, m.count))
-		return -1;
 	h->gpr[GPR_RDI] = badge;
 	h->gpr[GPR_RSI] = m.w1;
 	h->gpr[GPR_RDX] = m.w2;
@@ -40,7 +38,6 @@ static ALWAYS_INLINE int handler_start(struct ec *h, struct ec *from, uint64_t b
 	h->status = EC_READY;
 	from->partner = h;
 	from->status = EC_CALL;
-	return 0;
 }
 
 /* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
@@ -66,8 +63,8 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 	hal_cpu()->resched = 1;
 }
 
-/* Handler `h` is not simply waiting for a message. */
-static __attribute__((noinline)) status_t enter_later(struct ec *h, struct ec *from, uint64_t badge, struct words m)
+/* The rest of portal_enter: handler `h` is not simply waiting, or there are more words than registers. */
+static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
 	if (!h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
@@ -75,9 +72,13 @@ static __attribute__((noinline)) status_t enter_later(struct ec *h, struct ec *f
 		queue_by_priority(h, from, badge, &m);
 		return CAIRN_OK;
 	}
-	if (handler_start(h, from, badge, m)) /* idle, but suspended: it starts when it is resumed */
+	if (m.count > 4 && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
-	chain_update(h->root);
+	handler_start(h, from, badge, m);
+	if (h->suspended) /* it starts when it is resumed */
+		chain_update(h->root);
+	else
+		hal_switch_thread(hal_cpu(), h);
 	return CAIRN_OK;
 }
 
@@ -92,10 +93,11 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE || h->suspended)
-		return enter_later(h, from, p->badge, m);
-	if (handler_start(h, from, p->badge, m))
+	if (h->status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
+		return enter_slowly(h, from, p->badge, m);
+	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
+	handler_start(h, from, p->badge, m);
 	hal_switch_thread(cpu, h);
 	return CAIRN_OK;
 }
@@ -213,10 +215,11 @@ static void handler_next(struct ec *h)
 		struct words m = {from->msg[0], from->msg[1], from->msg[2], from->msg[3], from->msg_count};
 
 		h->queue_head = from->queue_next;
-		if (handler_start(h, from, from->queue_badge, m)) {
+		if (m.count > 4 && copy_to_handler(h, from, m.count)) {
 			sender_abort(from);
 			continue;
 		}
+		handler_start(h, from, from->queue_badge, m);
 		chain_update(h->root);
 	}
 	stop_dying(hal_cpu());
@@ -382,16 +385,22 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 
 void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t address, int poison)
 {
-	static const uint8_t order[10] = {GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RBP,
-					  GPR_RSI, GPR_RDI, GPR_R8,  GPR_R9,  GPR_R10};
-	uint32_t slot = e->table_first + e->supervisor, i;
+	uint32_t slot = e->table_first + e->supervisor;
 	struct words m = {vector | (poison ? 1u << 8 : 0u), error, address, e->rip, MESSAGE_WORDS};
 
 	e->mode = MODE_IRET;
 	e->msg[4] = e->gpr[GPR_RSP];
 	e->msg[5] = e->rflags;
-	for (i = 0; i < 10; i++)
-		e->msg[6 + i] = e->gpr[order[i]];
+	e->msg[6] = e->gpr[GPR_RAX];
+	e->msg[7] = e->gpr[GPR_RCX];
+	e->msg[8] = e->gpr[GPR_RDX];
+	e->msg[9] = e->gpr[GPR_RBX];
+	e->msg[10] = e->gpr[GPR_RBP];
+	e->msg[11] = e->gpr[GPR_RSI];
+	e->msg[12] = e->gpr[GPR_RDI];
+	e->msg[13] = e->gpr[GPR_R8];
+	e->msg[14] = e->gpr[GPR_R9];
+	e->msg[15] = e->gpr[GPR_R10];
 	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
 	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);

@@ -11,6 +11,7 @@
 /* Everything one CPU needs; cpu comes first: GS points to it. */
 struct percpu {
 	struct cpu cpu;
+	struct ec nobody;
 	uint64_t gdt[8];
 	uint8_t tss[104] __attribute__((aligned(16)));
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */

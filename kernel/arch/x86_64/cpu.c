@@ -122,6 +122,7 @@ void cpu_init(struct percpu *p)
 	cpu_vendor = v.b == 0x756e6547 ? VENDOR_INTEL : VENDOR_AMD; /* "Genu" */
 	p->cpu.stack_top = (uint64_t)p->stack + STACK_SIZE;
 	p->cpu.self = &p->cpu;
+	p->cpu.nobody = p->cpu.fpu_owner = &p->nobody;
 	p->cpu.apic_id = cpuid(1, 0).b >> 24;
 	p->cpu.cr3 = kernel_pml4();
 	idt_init();
@@ -144,7 +145,16 @@ const uint8_t clean_fpu[512] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 0
 /* #NM of the current thread: it runs while its guest's FPU state is live. */
 void fpu_trap(struct ec *e)
 {
-	fpu_take(hal_cpu(), e);
+	struct cpu *cpu = hal_cpu();
+
+	fpu_untrap(cpu);
+	fpu_take(cpu, e);
+}
+
+void fpu_untrap(struct cpu *cpu)
+{
+	__asm__ volatile("clts");
+	cpu->ts = 0;
 }
 
 void fpu_trap_next(struct cpu *cpu)

@@ -13,6 +13,7 @@ extern const uint8_t clean_fpu[512];
 
 /* Rare halves, in cpu.c and svm/svm.c. */
 void fpu_trap_next(struct cpu *cpu);
+void fpu_untrap(struct cpu *cpu);
 void svm_flush(struct ec *v);
 
 static inline struct cpu *hal_cpu(void)
@@ -33,18 +34,18 @@ static inline void fpu_take(struct cpu *cpu, struct ec *next)
 {
 	struct ec *owner = cpu->fpu_owner;
 
-	if (cpu->ts) {
-		__asm__ volatile("clts");
-		cpu->ts = 0;
-	}
-	if (owner && owner != next)
+	if (owner != next) {
+		if (cpu->ts)
+			fpu_untrap(cpu);
 		__asm__ volatile("fxsave64 %0" : "=m"(owner->fpu));
-	cpu->fpu_owner = next;
-	if (next->fpu_fresh)
-		__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
-	else if (owner != next)
+		cpu->fpu_owner = next;
+	}
+	if (!next->fpu_fresh) {
 		__asm__ volatile("fxrstor64 %0" : : "m"(next->fpu));
+		return;
+	}
 	next->fpu_fresh = 0;
+	__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
 }
 
 /* FPU state is switched at once, but for a VMM's handler: its guest's stays live until the handler uses the FPU. */
@@ -54,7 +55,7 @@ static inline void switch_fpu(struct cpu *cpu, struct ec *next)
 
 	if (owner == next && !next->fpu_fresh)
 		return;
-	if (owner && owner == next->caller && owner->kind == EC_VCPU && next->cr3 == owner->cr3) {
+	if (owner == next->caller && owner->kind == EC_VCPU && next->cr3 == owner->cr3) {
 		if (!cpu->ts)
 			fpu_trap_next(cpu);
 		return;
