@@ -59,6 +59,54 @@ uint64_t cairn_ticks_from_us(uint64_t us)
 	return us * 1000;
 }
 
+/* Guest memory with one page that may be lost. */
+static uint64_t lost = ~0ull;
+
+static int check(uint64_t gpa, uint64_t length)
+{
+	if (gpa >= MEMORY || length > MEMORY - gpa)
+		return GUESTMEM_FAULT;
+	if (gpa < lost + 4096 && lost < gpa + length)
+		return GUESTMEM_POISON;
+	return GUESTMEM_OK;
+}
+
+int guest_read(void *to, uint64_t gpa, uint64_t length)
+{
+	int status = check(gpa, length);
+
+	if (status == GUESTMEM_OK)
+		memcpy(to, ram + gpa, length);
+	return status;
+}
+
+int guest_write(uint64_t gpa, const void *from, uint64_t length)
+{
+	int status = check(gpa, length);
+
+	if (status == GUESTMEM_OK)
+		memcpy(ram + gpa, from, length);
+	return status;
+}
+
+int guest_load(uint64_t gpa, unsigned size, uint64_t *value)
+{
+	*value = 0;
+	return gpa % size ? GUESTMEM_FAULT : guest_read(value, gpa, size);
+}
+
+int guest_cmpxchg(uint64_t gpa, unsigned size, uint64_t *expected, uint64_t value, int *swapped)
+{
+	uint64_t old;
+	int status = guest_load(gpa, size, &old);
+
+	if (status != GUESTMEM_OK)
+		return status;
+	*swapped = old == *expected;
+	*expected = old;
+	return *swapped ? guest_write(gpa, &value, size) : GUESTMEM_OK;
+}
+
 /* ---- set-up ---- */
 
 static struct vcpu *const v = &vm.vcpu[0];
@@ -68,7 +116,7 @@ static int group_setup(void **state)
 {
 	(void)state;
 	ram = aligned_alloc(4096, MEMORY);
-	return ram == NULL ? -1 : guestmem_add_region(0, MEMORY, ram);
+	return ram == NULL ? -1 : 0;
 }
 
 static int group_teardown(void **state)
@@ -114,6 +162,7 @@ static void make_vm(unsigned vcpus, bool amd)
 	for (unsigned i = 0; i < vcpus; i++)
 		make_vcpu(i, amd);
 	recalls = signals = 0;
+	lost = ~0ull;
 }
 
 static int setup(void **state)
@@ -516,6 +565,51 @@ static void apic_registers_are_memory(void **state)
 	assert_int_equal(s->gpr[GPR_RAX], 0xffffffff);
 }
 
+static void emulated_instruction_that_needs_a_lost_page_is_a_machine_check(void **state)
+{
+	(void)state;
+	CODE_BYTES(0xa4); /* movsb: from the APIC to a lost page */
+	s->gpr[GPR_RSI] = 0xfee00030;
+	s->gpr[GPR_RDI] = 0x9123;
+	s->qualification2 = 0xfee00030;
+	lost = 0x9000;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	assert_true(injected(VECTOR_MC));
+	assert_int_equal(s->rip, CODE);
+	assert_int_equal(s->gpr[GPR_RDI], 0x9123);
+	assert_int_equal(v->vmce.bank[1].addr, 0x9123);
+}
+
+static void instruction_on_a_lost_page_is_a_machine_check(void **state)
+{
+	(void)state;
+	s->rip = CODE;
+	lost = CODE;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	assert_int_equal(v->vmce.bank[1].addr,
+			 0); /* RAM, mapped again meanwhile: nothing is emulated */
+	s->qualification2 = 0xfee00030;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	assert_true(injected(VECTOR_MC));
+	assert_int_equal(v->vmce.bank[1].addr, CODE);
+}
+
+static void page_table_on_a_lost_page_is_a_machine_check(void **state)
+{
+	(void)state;
+	s->cr0 |= 1ull << 31;
+	s->cr3 = 0x20000;
+	s->cr4 |= 1u << 5;
+	s->efer = 0xd00;
+	s->seg[SEG_CS].attr |= 0x200;
+	lost = 0x20000;
+	s->qualification2 = 0xfee00030;
+	s->rip = 0x1000;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	assert_true(injected(VECTOR_MC));
+	assert_int_equal(v->vmce.bank[1].addr & ~0xfffull, 0x20000);
+}
+
 static void delivery_into_nothing_resets_the_vm(void **state)
 {
 	(void)state;
@@ -662,6 +756,7 @@ static void any_state_is_survived(void **state)
 			s->cr0 &= ~(1ull << 31);
 			s->seg[SEG_CS].base = 0;
 		}
+		lost = run % 7 ? ~0ull : CODE;
 		if (run % 3 == 0)
 			s->qualification2 = 0xfee00000 + (seed & 0xfff);
 		(void)exit_dispatch(v, seed >> 8);
@@ -693,6 +788,10 @@ int main(void)
 		cmocka_unit_test_setup(deadline_in_the_past_interrupts_at_once, setup),
 		cmocka_unit_test_setup(control_registers_are_checked, setup),
 		cmocka_unit_test_setup(apic_registers_are_memory, setup),
+		cmocka_unit_test_setup(
+			emulated_instruction_that_needs_a_lost_page_is_a_machine_check, setup),
+		cmocka_unit_test_setup(instruction_on_a_lost_page_is_a_machine_check, setup),
+		cmocka_unit_test_setup(page_table_on_a_lost_page_is_a_machine_check, setup),
 		cmocka_unit_test_setup(delivery_into_nothing_resets_the_vm, setup),
 		cmocka_unit_test_setup(triple_faults_and_debug_exits_end_the_vm, setup),
 		cmocka_unit_test_setup(exceptions_asked_for_are_reflected, setup),
