@@ -48,7 +48,7 @@ status_t pt_link(uint32_t parent, uint64_t index, uint32_t child)
 		return CAIRN_ERR_TYPE;
 	if (index >= hal_pt_limit(p->pt_kind, p->pt_level))
 		return CAIRN_ERR_ARG;
-	if (pt_hung(child) || c->deposit || lost(c) || hal_pt_used(p->base, (uint32_t)index))
+	if (pt_hung(child) || c->deposit || lost(c) || lost(p) || hal_pt_used(p->base, (uint32_t)index))
 		return CAIRN_ERR_BUSY;
 	hal_pt_table(p->base, p->pt_kind, (uint32_t)index, c->base);
 	hang(child, parent, (uint32_t)index);
@@ -142,7 +142,7 @@ status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights,
 	    (p->pt_kind == PT_HOST && (rights & RIGHT_WRITE) && (rights & RIGHT_EXEC)))
 		return CAIRN_ERR_RIGHTS;
 	/* A deposit with an entry of its own would pass for a split, and poison would miss the large page. */
-	if (pt_hung(frame) || p->deposit || hal_pt_used(p->base, (uint32_t)index))
+	if (pt_hung(frame) || p->deposit || lost(p) || hal_pt_used(p->base, (uint32_t)index))
 		return CAIRN_ERR_BUSY;
 	if (deposit) {
 		st = check_deposit(p, deposit, frame);
