@@ -170,23 +170,27 @@ static void end_vm(uint32_t kind)
 	}
 }
 
-void control_run(void)
+uint64_t control_step(uint64_t bits)
 {
 	uint64_t tty_bit = vm.tty_channel >= 0 ? 1ull << vm.tty_channel : 0;
-	uint64_t bits;
 	uint32_t end;
 
-	for (;;) {
-		bits = cairn_wait_signals(is_waiting ? cairn_tsc() + cairn_ticks_from_us(RETRY_US)
-						     : 0);
-		take_mca_messages();
-		report_injected();
-		if ((bits & tty_bit) && !vm.stopping)
-			recall_vcpu();
-		end = atomic_exchange_explicit(&vm.mailbox.end, END_NONE, memory_order_acquire);
-		if (end != END_NONE)
-			end_vm(end);
-	}
+	take_mca_messages();
+	report_injected();
+	if ((bits & tty_bit) && !vm.stopping)
+		recall_vcpu();
+	end = atomic_exchange_explicit(&vm.mailbox.end, END_NONE, memory_order_acquire);
+	if (end != END_NONE)
+		end_vm(end);
+	return is_waiting ? cairn_tsc() + cairn_ticks_from_us(RETRY_US) : 0;
+}
+
+void control_run(void)
+{
+	uint64_t deadline = 0;
+
+	for (;;)
+		deadline = control_step(cairn_wait_signals(deadline));
 }
 
 void control_give_up(void)

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tests of the control thread: machine-check notices are queued once and answered, ends are
+ * reported. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+#include <cairn/hypercalls.h>
+#include <cairn/log.h>
+#include <cairn/mca_ring.h>
+#include "main/control.h"
+#include "main/vm.h"
+
+#define TTY 1
+#define MCA 2
+
+struct vm vm;
+static struct server_info info;
+static struct mca_channel *mca;
+static unsigned recalls, suspends;
+static uint64_t asked, asked_w2, asked_w3;
+
+cairn_status_t cairn_recall(uint64_t vcpu)
+{
+	(void)vcpu;
+	recalls++;
+	return CAIRN_OK;
+}
+
+cairn_status_t cairn_suspend(uint64_t target)
+{
+	(void)target;
+	suspends++;
+	return CAIRN_OK;
+}
+
+cairn_status_t cairn_signal(uint64_t thread)
+{
+	(void)thread;
+	return CAIRN_OK;
+}
+
+uint64_t cairn_request(uint64_t request, uint64_t w2, uint64_t w3)
+{
+	asked = request;
+	asked_w2 = w2;
+	asked_w3 = w3;
+	return 0;
+}
+
+uint64_t cairn_wait_signals(uint64_t deadline)
+{
+	(void)deadline;
+	return 0;
+}
+
+uint64_t cairn_ticks_from_us(uint64_t us)
+{
+	return us;
+}
+
+const char *cairn_status_name(uint64_t status)
+{
+	(void)status;
+	return "";
+}
+
+void cairn_log(const char *format, ...)
+{
+	(void)format;
+}
+
+static int group_setup(void **state)
+{
+	void *at = (void *)(SERVER_CHANNEL_VA + MCA * CHANNEL_SIZE);
+
+	(void)state;
+	mca = mmap(at, CHANNEL_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return mca == at ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&vm, 0, sizeof(vm));
+	memset(mca, 0, sizeof(*mca));
+	vm.info = &info;
+	vm.vcpus = 2;
+	vm.low = 0x1000000;
+	vm.tty_channel = TTY;
+	vm.mca_channel = MCA;
+	recalls = suspends = 0;
+	asked = 0;
+	return 0;
+}
+
+/* The control thread remembers sequences for good, so each test goes on counting. */
+static uint64_t sequence;
+
+static void tell(uint32_t kind, uint32_t flags, uint64_t gpa)
+{
+	struct mca_message message = {.sequence = ++sequence, .kind = kind, .flags = flags};
+
+	message.gpa = gpa;
+	message.epoch = 7;
+	assert_true(mca_ring_put(&mca->to_vmm, &message));
+}
+
+static void expect_answer(void)
+{
+	struct mca_message answer;
+
+	assert_true(mca_ring_get(&mca->to_mca, &answer));
+	assert_int_equal(answer.kind, MCA_MSG_QUEUED);
+	assert_int_equal(answer.sequence, sequence);
+	assert_int_equal(answer.epoch, 7);
+	assert_false(mca_ring_get(&mca->to_mca, &answer));
+}
+
+static unsigned notices(uint64_t *gpa)
+{
+	uint32_t flags;
+	unsigned n = 0;
+
+	while (mailbox_get(&vm.mailbox.notices, gpa, &flags))
+		n++;
+	return n;
+}
+
+static void early_notice_reaches_the_handlers_and_is_answered(void **state)
+{
+	uint64_t gpa = 0;
+
+	(void)state;
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AO | MCA_NOTICE_AR, 0x5000);
+	assert_int_equal(control_step(1ull << MCA), 0);
+	expect_answer();
+	assert_int_equal(notices(&gpa), 1);
+	assert_int_equal(gpa, 0x5000);
+	assert_int_equal(recalls, 1);
+}
+
+static void repeat_is_answered_but_not_queued(void **state)
+{
+	uint64_t gpa;
+
+	(void)state;
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AO, 0x5000);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	assert_int_equal(notices(&gpa), 1);
+	sequence--;
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AO, 0x5000);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	assert_int_equal(notices(&gpa), 0);
+}
+
+static void what_needs_no_early_notice_is_only_answered(void **state)
+{
+	uint64_t gpa;
+
+	(void)state;
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AR, 0x5000);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AO, 0xfee00000); /* not RAM */
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	tell(MCA_MSG_CORRECTED, 0, 0x5000);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	tell(99, 0, 0x5000);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	assert_int_equal(notices(&gpa), 0);
+	assert_int_equal(recalls, 0);
+}
+
+static void full_mailbox_delays_the_answer(void **state)
+{
+	struct mca_message answer;
+	uint64_t gpa;
+
+	(void)state;
+	for (unsigned i = 0; i < MAILBOX_SIZE; i++)
+		assert_true(mailbox_put(&vm.mailbox.notices, i << 12, MCA_NOTICE_AO));
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AO, 0xabc000);
+	assert_true(control_step(1ull << MCA) != 0); /* it wants to be called again */
+	assert_false(mca_ring_get(&mca->to_mca, &answer));
+	assert_int_equal(notices(&gpa), MAILBOX_SIZE);
+	assert_int_equal(control_step(0), 0);
+	expect_answer();
+	assert_int_equal(notices(&gpa), 1);
+	assert_int_equal(gpa, 0xabc000);
+}
+
+static void stop_suspends_every_vcpu(void **state)
+{
+	(void)state;
+	tell(MCA_MSG_STOP, 0, 0);
+	(void)control_step(1ull << MCA);
+	expect_answer();
+	assert_int_equal(suspends, 2);
+}
+
+static void delivered_checks_are_reported(void **state)
+{
+	struct mca_message report;
+
+	(void)state;
+	assert_true(mailbox_put(&vm.mailbox.injected, 0x1234, MCA_NOTICE_AR));
+	(void)control_step(SIGNAL_SELF);
+	assert_true(mca_ring_get(&mca->to_mca, &report));
+	assert_int_equal(report.kind, MCA_MSG_INJECTED);
+	assert_int_equal(report.flags, MCA_NOTICE_AR);
+	assert_int_equal(report.gpa, 0x1234);
+}
+
+static void console_signal_recalls_the_vcpu(void **state)
+{
+	(void)state;
+	(void)control_step(1ull << TTY);
+	assert_int_equal(recalls, 1);
+	vm.stopping = true;
+	(void)control_step(1ull << TTY);
+	assert_int_equal(recalls, 1);
+}
+
+static void expect_end(enum end_kind kind, uint64_t request, uint64_t w2, uint64_t w3)
+{
+	setup(NULL);
+	vm.mailbox.end_value = 42;
+	atomic_store(&vm.mailbox.end, kind);
+	(void)control_step(SIGNAL_SELF);
+	assert_int_equal(asked, request);
+	assert_int_equal(asked_w2, w2);
+	assert_int_equal(asked_w3, w3);
+	asked = 0;
+	(void)control_step(SIGNAL_SELF); /* once */
+	assert_int_equal(asked, 0);
+}
+
+static void each_end_is_told_to_the_root_task_once(void **state)
+{
+	(void)state;
+	expect_end(END_RESET, ROOT_VM_RESET, 0, 0);
+	expect_end(END_POWER_OFF, ROOT_VM_STOPPED, VM_STOP_POWEROFF, 0);
+	expect_end(END_DEBUG_EXIT, ROOT_VM_STOPPED, VM_STOP_DEBUG_EXIT, 42);
+	expect_end(END_ERROR, ROOT_VM_STOPPED, VM_STOP_ERROR, 42);
+}
+
+static void hostile_rings_do_no_harm(void **state)
+{
+	(void)state;
+	mca->to_vmm.head = 0x80000000;
+	mca->to_vmm.tail = 3;
+	mca->to_mca.head = 5;
+	mca->to_mca.tail = 0x70000000;
+	(void)control_step(~0ull);
+	assert_true(mailbox_put(&vm.mailbox.injected, 0x1234, MCA_NOTICE_AR));
+	(void)control_step(~0ull);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(early_notice_reaches_the_handlers_and_is_answered, setup),
+		cmocka_unit_test_setup(repeat_is_answered_but_not_queued, setup),
+		cmocka_unit_test_setup(what_needs_no_early_notice_is_only_answered, setup),
+		cmocka_unit_test_setup(full_mailbox_delays_the_answer, setup),
+		cmocka_unit_test_setup(stop_suspends_every_vcpu, setup),
+		cmocka_unit_test_setup(delivered_checks_are_reported, setup),
+		cmocka_unit_test_setup(console_signal_recalls_the_vcpu, setup),
+		cmocka_unit_test_setup(each_end_is_told_to_the_root_task_once, setup),
+		cmocka_unit_test_setup(hostile_rings_do_no_harm, setup),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, NULL);
+}
