@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,10 +48,14 @@ def command_line(settings: Settings, console: pathlib.Path, qmp: list[pathlib.Pa
     command = [QEMU, "-accel", "tcg", "-M", "q35", "-m", str(settings.memory)]
     command += ["-cpu", settings.cpu_model or CPU_MODELS[settings.cpu], "-smp", str(settings.cpus)]
     command += ["-nodefaults", "-display", "none", "-no-reboot", "-device", DEBUG_EXIT]
-    command += ["-chardev", f"socket,id=console,path={console},server=on,wait=on,logfile={log}"]
+    if settings.icount:
+        # A measured run has no peer that could make it wait: its output goes to a file, its monitor does not exist.
+        command += ["-chardev", f"file,id=console,path={log}"]
+    else:
+        command += ["-chardev", f"socket,id=console,path={console},server=on,wait=on,logfile={log}"]
+        for path in qmp:
+            command += ["-qmp", f"unix:{path},server=on,wait=off"]
     command += ["-serial", "chardev:console"]
-    for path in qmp:
-        command += ["-qmp", f"unix:{path},server=on,wait=off"]
     command += ["-kernel", str(settings.kernel)]
     if settings.initrd:
         command += ["-initrd", str(settings.initrd)]
@@ -102,11 +107,34 @@ class Machine:
                 start_new_session=True, preexec_fn=_die_with_parent,
             )
         try:
-            self._connect(console)
+            if self.settings.icount:
+                self._follow()
+            else:
+                self._connect(console)
             self._write_state(others)
         except BaseException:
             self.stop()
             raise
+
+    def _follow(self) -> None:
+        """The console of a measured run: what appears in its file."""
+        self.console, writer = socket.socketpair()
+
+        def follow() -> None:
+            with writer, open(self.serial_log, "rb") as log:
+                while True:
+                    ended = self.ended()
+                    data = log.read()
+                    try:
+                        writer.sendall(data)
+                    except OSError:
+                        return
+                    if ended and not data:
+                        return
+                    time.sleep(0.05)
+
+        self.serial_log.touch()
+        threading.Thread(target=follow, daemon=True).start()
 
     def _connect(self, path: pathlib.Path, timeout: float = 30.0) -> None:
         deadline = time.monotonic() + timeout

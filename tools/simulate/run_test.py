@@ -107,11 +107,19 @@ class CommandLine(unittest.TestCase):
 
 class Emulator(unittest.TestCase):
     def test_the_command_line_has_what_the_settings_say(self):
-        settings = machine.Settings(cpu="amd", cpus=2, memory=512, icount=True, kernel=pathlib.Path("k"))
+        settings = machine.Settings(cpu="amd", cpus=2, memory=512, kernel=pathlib.Path("k"))
         command = machine.command_line(settings, pathlib.Path("c"), [pathlib.Path("q")], pathlib.Path("l"))
         text = " ".join(command)
-        for part in ("-cpu EPYC", "-smp 2", "-m 512", "-icount shift=0,sleep=off", "-kernel k", "unix:q,"):
+        for part in ("-cpu EPYC", "-smp 2", "-m 512", "-kernel k", "unix:q,", "path=c,"):
             self.assertIn(part, text)
+
+    def test_a_measured_run_depends_on_no_peer(self):
+        settings = machine.Settings(icount=True, kernel=pathlib.Path("k"))
+        command = machine.command_line(settings, pathlib.Path("c"), [pathlib.Path("q")], pathlib.Path("l"))
+        text = " ".join(command)
+        self.assertIn("-icount shift=0,sleep=off", text)
+        self.assertNotIn("unix:", text)
+        self.assertNotIn("socket,", text)
 
     def test_a_dead_machine_has_no_state(self):
         process = subprocess.Popen(["/bin/true"])
