@@ -165,7 +165,7 @@ static void unlink_structure(uint64_t page)
 			s |= SLOTS_PER_PAGE - 1;
 			continue;
 		}
-		if (slot_live(s) && slots[s].type == CAP_PAGETABLE && slots[s].base == page) {
+		if (slot_live(s) && slots[s].type == CAP_PAGETABLE && slots[s].original && slots[s].base == page) {
 			if (slots[s].deposit) /* linked in the place of its Frame, or about to be */
 				frame_unmap(slots[s].deposit);
 			if (slots[s].pt_level == 4) {
