@@ -33,7 +33,9 @@ static status_t get_space(const struct ec *self, uint64_t sel, uint8_t kind, uin
 
 	if (st != CAIRN_OK)
 		return st;
-	return slots[*slot].pt_kind == kind && slots[*slot].pt_level == 4 ? CAIRN_OK : CAIRN_ERR_TYPE;
+	if (slots[*slot].pt_kind != kind || slots[*slot].pt_level != 4)
+		return CAIRN_ERR_TYPE;
+	return hal_page_byte(slots[*slot].base) & PAGE_POISONED ? CAIRN_ERR_BUSY : CAIRN_OK;
 }
 
 /* Is the page somebody's buffer already, through whatever capability? The kernel has one translation for it. */
