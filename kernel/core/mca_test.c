@@ -305,6 +305,38 @@ static void a_nested_structure_that_is_hit_is_unlinked(void **state)
 	assert_int_equal(*(uint8_t *)host_ram(SLOT(g[2]).base), 0);
 }
 
+/* Whichever capability to it stands first in slots[]: the original is what its users name. */
+static void a_root_that_is_hit_stops_its_users(void **state)
+{
+	uint32_t low = new_sel(), v;
+	struct ec *e = make_vcpu(5, 800, &v);
+	uint32_t root = e->guest_slot - ROOT_FIRST;
+	struct found found[2];
+
+	(void)state;
+	must(call5(COPY, root, S_TABLE, low, RIGHT_ALL, 0));
+	must(call1(RESUME, v));
+	assert_int_equal(poison(SLOT(root).base, found, 2), 1);
+	assert_int_equal(found[0].kind, MCA_HOLDER_KERNEL);
+	assert_int_equal(e->status, EC_STOPPED);
+	must_be(CAIRN_ERR_STATE, call1(RESUME, v));
+}
+
+/* A page of the kernel's own objects cannot be taken away. */
+static void a_kernel_page_that_is_hit_is_fatal(void **state)
+{
+	uint32_t t;
+
+	(void)state;
+	make_thread(5, &t);
+	host.expect_fatal = 1;
+	if (!setjmp(host.fatal)) {
+		(void)call3(MC_POISON, S_MC, SLOT(t).base, 0);
+		fail_msg("the machine goes on");
+	}
+	assert_int_equal(host.fatal_page, SLOT(t).base);
+}
+
 static void a_deposit_that_is_hit_is_unlinked(void **state)
 {
 	uint32_t g[5], f = make_frame(PAGE_BITS_2M), d = make_pt(PT_GUEST, 1, 0);
@@ -363,6 +395,8 @@ int main(void)
 		test(wrong_pages_and_cursors_are_refused),
 		test(a_buffer_that_is_hit_costs_its_thread),
 		test(a_nested_structure_that_is_hit_is_unlinked),
+		test(a_root_that_is_hit_stops_its_users),
+		test(a_kernel_page_that_is_hit_is_fatal),
 		test(a_deposit_that_is_hit_is_unlinked),
 		test(no_mapping_slips_behind_the_cursor),
 	};

@@ -129,11 +129,16 @@ static void a_page_is_one_threads_buffer(void **state)
 	assert_true(host_in_window(SLOT(config.buffer).base));
 }
 
-static void a_poisoned_page_is_no_buffer(void **state)
+static void poisoned_pages_are_no_buffer_and_no_space(void **state)
 {
 	(void)state;
 	hal_page_set(SLOT(config.buffer).base, PAGE_POISONED);
 	must_be(CAIRN_ERR_BUSY, configure(ALL));
+	hal_page_set(SLOT(config.buffer).base, PAGE_USER);
+	hal_page_set(SLOT(config.space).base, CAP_PAGETABLE | PAGE_POISONED);
+	must_be(CAIRN_ERR_BUSY, configure(ALL));
+	hal_page_set(SLOT(config.space).base, CAP_PAGETABLE);
+	must(configure(ALL));
 }
 
 static void a_thread_without_space_is_not_revived(void **state)
@@ -296,7 +301,7 @@ int main(void)
 		test(wrong_configurations_are_refused),
 		test(a_configured_thread_is_what_was_said),
 		test(a_page_is_one_threads_buffer),
-		test(a_poisoned_page_is_no_buffer),
+		test(poisoned_pages_are_no_buffer_and_no_space),
 		test(a_thread_without_space_is_not_revived),
 		test(a_thread_without_buffer_is_not_revived),
 		test(a_stopped_thread_may_start_again),

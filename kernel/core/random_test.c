@@ -13,7 +13,7 @@
 #define FAR        4096u /* CapTables take slots from here */
 #define FAR_SLOTS  1024u
 #define ENTRIES    512u
-#define POISON_MAX 12u
+#define POISON_MAX 24u
 
 static uint64_t seed_now, state_now;
 static uint32_t operation;
@@ -252,7 +252,8 @@ static void check_contexts(void)
 			claim(!poisoned[page_of(e->cr3)]);
 		}
 		if (e->status != EC_STOPPED && e->kind == EC_VCPU)
-			claim(slots[e->guest_slot].live && slots[e->guest_slot].pt_kind == PT_GUEST);
+			claim(slots[e->guest_slot].live && slots[e->guest_slot].pt_kind == PT_GUEST &&
+			      !poisoned[page_of(slots[e->guest_slot].base)]);
 		claim(e->queued == (e->priority && e->status == EC_READY && !e->suspended));
 	}
 	for_each_slot(s) {
@@ -348,11 +349,11 @@ static uint64_t op_retype(void)
 	uint64_t param = 0, bits = any(4) ? 12 : 21;
 
 	if (type == CAP_UNTYPED)
-		bits = 12 + any(11);
+		bits = 12 + any(any(2) ? 11 : 4);
 	if (type == CAP_CAPTABLE)
 		param = (FAR + 32 * any(FAR_SLOTS / 32 - 1)) | (uint64_t)(32 * (1 + any(2))) << 32;
 	if (type == CAP_PAGETABLE) {
-		uint64_t level = 1 + any(4);
+		uint64_t level = 1 + any(4) * any(2); /* many of level 1 */
 
 		param = level | any(2) << 8 | (level == 4 ? 5ull << 32 : 0);
 	}
@@ -409,12 +410,28 @@ static uint64_t op_link(void)
 	return call3(PAGETABLE_LINK, pick_pt(level + 1, kind), any(8) ? any(4) : any(520), pick_pt(level, kind));
 }
 
+/* A 2 MiB Frame that hangs nowhere, if there is one. */
+static uint64_t pick_large(void)
+{
+	uint32_t i, start = any(ROOT_SLOTS), sel;
+
+	for (i = 0; i < ROOT_SLOTS; i++) {
+		sel = (start + i) % ROOT_SLOTS;
+		if (SLOT(sel).live && SLOT(sel).type == CAP_FRAME && SLOT(sel).size == PAGE_SIZE_2M && !SLOT(sel).map_pt)
+			return sel;
+	}
+	return pick(CAP_FRAME);
+}
+
 static uint64_t op_map(void)
 {
-	uint64_t rights = any(4) ? RIGHT_READ | any(8) : any(16), f = pick(CAP_FRAME);
-	uint32_t kind = any(2), level = f < ROOT_SLOTS && SLOT(f).size == PAGE_SIZE_2M ? 2 : 1;
+	uint64_t rights = any(4) ? RIGHT_READ | any(8) : any(16), f = any(3) ? pick(CAP_FRAME) : pick_large();
+	uint32_t kind = any(2), level = f < ROOT_SLOTS && SLOT(f).size == PAGE_SIZE_2M ? 2 : 1, tries;
+	uint64_t deposit = pick_pt(1, kind);
 
-	return call5(MAP, f, pick_pt(level, kind), any(8) ? any(8) : any(520), rights, pick_pt(1, kind));
+	for (tries = 0; tries < 4 && deposit < ROOT_SLOTS && (SLOT(deposit).map_pt || SLOT(deposit).used); tries++)
+		deposit = pick_pt(1, kind);
+	return call5(MAP, f, pick_pt(level, kind), any(8) ? any(8) : any(520), rights, deposit);
 }
 
 static uint64_t op_unmap(void)
@@ -463,7 +480,7 @@ static uint64_t op_bind(void)
 	return any(2) ? call2(IRQ_BIND, pick(CAP_IRQ), pick(CAP_THREAD)) : call2(MC_BIND, S_MC, pick(CAP_THREAD));
 }
 
-/* All steps: in between, what was not reached yet is still mapped. Pages whose loss stops the machine are left out. */
+/* All steps: in between, what was not reached yet is still mapped. Pages whose loss stops the machine are no choice. */
 static uint64_t op_poison(void)
 {
 	uint64_t f = pick(any(3) ? CAP_FRAME : CAP_PAGETABLE), page, cursor = 0, st;
@@ -471,11 +488,11 @@ static uint64_t op_poison(void)
 
 	for (p = 0; p < HOST_PAGES; p++)
 		n += poisoned[p];
-	if (any(40) || n >= POISON_MAX || f >= ROOT_SLOTS || !SLOT(f).live)
+	if (any(10) || n >= POISON_MAX || f >= ROOT_SLOTS || !SLOT(f).live)
 		return CAIRN_OK;
 	page = SLOT(f).base + any(512) * PAGE_SIZE_4K % (SLOT(f).size ? SLOT(f).size : PAGE_SIZE_4K);
 	if (!hal_page_known(page) || (SLOT(f).type != CAP_FRAME && SLOT(f).type != CAP_PAGETABLE) ||
-	    hal_page_byte(page) == CAP_PAGETABLE)
+	    (hal_page_byte(page) == CAP_PAGETABLE && any(4)))
 		return CAIRN_OK;
 	do {
 		st = call3(MC_POISON, S_MC, page, cursor);
