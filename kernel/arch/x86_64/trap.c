@@ -55,7 +55,7 @@ void trap_kernel(struct trap_frame *f)
 {
 	if (f->vector >= 32) {
 		irq_handle(f->vector); /* in idle or irq_window */
-		if (f->rip >= (uint64_t)idle && f->rip < (uint64_t)idle_end) {
+		if (f->rip >= (uint64_t)idle && f->rip <= (uint64_t)idle_end) {
 			f->rip = (uint64_t)idle_end; /* even if it came before HLT: an NMI breaks STI's shadow */
 			f->rflags &= ~RFLAGS_IF;
 		}

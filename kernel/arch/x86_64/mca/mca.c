@@ -136,7 +136,7 @@ static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_r
 		svm_interrupted(e, &r->rip, &r->cs, &cpl);
 		r->context = cpl == 3 ? MCA_CTX_GUEST_USER : MCA_CTX_GUEST_KERNEL;
 		r->label = e->label;
-	} else if (within(rip, idle, idle_end)) {
+	} else if (within(rip, idle, idle_end + 1)) { /* a woken HLT's RIP is behind it */
 		r->context = MCA_CTX_IDLE;
 	} else {
 		r->context = MCA_CTX_KERNEL;
