@@ -16,15 +16,15 @@
 enum ec_kind { EC_THREAD = 1, EC_VCPU = 2 };
 
 enum ec_state {
-	EC_NEW = 0,    /* not configured */
-	EC_READY = 1,  /* can run (if its chain's root has time and nobody in it is suspended) */
-	EC_IDLE = 2,   /* handler waiting for a message */
-	EC_WAIT = 3,   /* in wait() */
-	EC_CALL = 4,   /* its message is being handled by `partner` */
-	EC_QUEUED = 5, /* its message waits for the busy handler `partner` */
-	EC_HALT = 6,   /* VCpu: waits for recall or its deadline */
-	EC_FROZEN = 7, /* waits for the verdict on a machine check */
-	EC_STOPPED = 8,/* fatal fault, or something it needs was destroyed */
+	EC_NEW = 0,	/* not configured */
+	EC_READY = 1,	/* can run (if its chain's root has time and nobody in it is suspended) */
+	EC_IDLE = 2,	/* handler waiting for a message */
+	EC_WAIT = 3,	/* in wait() */
+	EC_CALL = 4,	/* its message is being handled by `partner` */
+	EC_QUEUED = 5,	/* its message waits for the busy handler `partner` */
+	EC_HALT = 6,	/* VCpu: waits for recall or its deadline */
+	EC_FROZEN = 7,	/* waits for the verdict on a machine check */
+	EC_STOPPED = 8, /* fatal fault, or something it needs was destroyed */
 };
 
 enum ec_call { CALL_MESSAGE = 0, CALL_FAULT = 1, CALL_EXIT = 2 };
@@ -36,9 +36,9 @@ struct ec;
 
 struct timer {
 	struct timer *next, *prev; /* NULL: not armed */
-	uint64_t when;             /* absolute TSC */
+	uint64_t when;		   /* absolute TSC */
 	struct ec *owner;
-	uint32_t kind;             /* enum timer_kind */
+	uint32_t kind; /* enum timer_kind */
 };
 enum timer_kind { TIMER_DEADLINE = 0, TIMER_REPLENISH = 1, TIMER_VERDICT = 2 };
 
@@ -46,45 +46,45 @@ enum timer_kind { TIMER_DEADLINE = 0, TIMER_REPLENISH = 1, TIMER_VERDICT = 2 };
 struct ec {
 	uint64_t gpr[GPR_COUNT]; /* thread: user registers */
 	uint64_t rip, rflags;
-	struct vcpu_state *state;/* VCpu: its state page in the kernel window */
-	uint64_t vmcb_phys;      /* VCpu */
-	uint64_t thawed;         /* VCpu: machine-check epoch up to which it may enter */
-	uint8_t mode;            /* enum ec_mode */
-	uint8_t kind;            /* enum ec_kind */
-	uint8_t status;          /* enum ec_state */
+	struct vcpu_state *state; /* VCpu: its state page in the kernel window */
+	uint64_t vmcb_phys;	  /* VCpu */
+	uint64_t thawed;	  /* VCpu: machine-check epoch up to which it may enter */
+	uint8_t mode;		  /* enum ec_mode */
+	uint8_t kind;		  /* enum ec_kind */
+	uint8_t status;		  /* enum ec_state */
 	uint8_t suspended;
-	uint8_t call_kind;       /* enum ec_call: what its pending call is */
-	uint8_t depth;           /* of nested calls below the chain's root */
-	uint8_t started;         /* VCpu: has had its EXIT_STARTUP */
-	uint8_t recalled;        /* VCpu: leave the guest at the next opportunity */
+	uint8_t call_kind;	       /* enum ec_call: what its pending call is */
+	uint8_t depth;		       /* of nested calls below the chain's root */
+	uint8_t started;	       /* VCpu: has had its EXIT_STARTUP */
+	uint8_t recalled;	       /* VCpu: leave the guest at the next opportunity */
 	uint64_t entry_rip, entry_rsp; /* handler: where messages enter */
 	uint32_t cpu;
-	uint32_t label;          /* of its space (thread) or guest space (VCpu) */
+	uint32_t label; /* of its space (thread) or guest space (VCpu) */
 
-	uint64_t cr3;            /* host space; VCpu: of its VMM */
+	uint64_t cr3; /* host space; VCpu: of its VMM */
 	uint64_t fs_base;
-	uint32_t space_slot;     /* root PageTable of the host space */
-	uint32_t guest_slot;     /* VCpu: root PageTable of the guest space */
+	uint32_t space_slot;		   /* root PageTable of the host space */
+	uint32_t guest_slot;		   /* VCpu: root PageTable of the guest space */
 	uint32_t table_first, table_count; /* CapTable: slot range */
-	uint32_t buffer_slot;    /* Frame: message buffer, or state page */
-	uint32_t supervisor;     /* thread: selector of the Portal for fatal faults */
-	struct message_buffer *buffer; /* thread: in the kernel window */
+	uint32_t buffer_slot;		   /* Frame: message buffer, or state page */
+	uint32_t supervisor;		   /* thread: selector of the Portal for fatal faults */
+	struct message_buffer *buffer;	   /* thread: in the kernel window */
 	uint64_t syscall_entry, fault_entry;
-	uint64_t exit_base;      /* VCpu: selector of the Portal for class 0 */
+	uint64_t exit_base;			  /* VCpu: selector of the Portal for class 0 */
 	uint32_t vectoring_info, vectoring_error; /* VCpu: event whose delivery the last exit interrupted */
-	uint64_t flush_seen;     /* VCpu: generation of guest TLB flushes it has entered with */
+	uint64_t flush_seen;			  /* VCpu: generation of guest TLB flushes it has entered with */
 
 	/* Chain of calls: root lends its time to leaf. */
 	struct ec *root, *leaf, *caller, *partner;
-	struct ec *queue_head, *queue_next; /* callers waiting for this handler, by priority */
-	uint64_t queue_badge;    /* while EC_QUEUED: the badge its message will carry */
+	struct ec *queue_head, *queue_next;	/* callers waiting for this handler, by priority */
+	uint64_t queue_badge;			/* while EC_QUEUED: the badge its message will carry */
 	uint64_t msg[MESSAGE_WORDS], msg_count; /* the message of a fault or an exit */
-	uint8_t handler;         /* thread without time of its own: entered through portals */
-	uint8_t orphan;          /* handler whose caller is gone: runs on at the priority that was lent */
+	uint8_t handler;			/* thread without time of its own: entered through portals */
+	uint8_t orphan;				/* handler whose caller is gone: runs on at the priority that was lent */
 
 	/* Time. The run queue holds chain roots. */
-	uint32_t priority;       /* 0: no time of its own */
-	uint32_t queued;         /* in the run queue */
+	uint32_t priority; /* 0: no time of its own */
+	uint32_t queued;   /* in the run queue */
 	struct ec *run_next, *run_prev;
 	uint64_t budget, period, left; /* TSC ticks; budget 0: no limit */
 	uint64_t period_start, slice;
@@ -92,8 +92,8 @@ struct ec {
 	struct timer deadline, replenish;
 
 	uint64_t notification;
-	uint64_t held;           /* interrupted by a machine check: waits until this record is acknowledged; 0: not */
-	uint32_t fpu_fresh;      /* thread: starts with a clean FPU at its next use */
+	uint64_t held;	    /* interrupted by a machine check: waits until this record is acknowledged; 0: not */
+	uint32_t fpu_fresh; /* thread: starts with a clean FPU at its next use */
 
 	struct ec *all_next, *all_prev; /* every configured ec */
 	uint64_t phys;
@@ -106,34 +106,34 @@ _Static_assert(sizeof(struct ec) <= 4096, "one page");
 #define CPU_MAX 64u
 
 struct cpu {
-	struct ec *current;      /* runs, or is about to; NULL: idle. Known to entry.S, as are the next five */
+	struct ec *current; /* runs, or is about to; NULL: idle. Known to entry.S, as are the next five */
 	uint64_t stack_top;
-	uint64_t user_rsp;       /* scratch of the system-call entry */
-	uint8_t resched;         /* work before the next return to user or guest */
+	uint64_t user_rsp; /* scratch of the system-call entry */
+	uint8_t resched;   /* work before the next return to user or guest */
 	uint8_t pad[7];
-	uint64_t host_vmcb;      /* physical: VMSAVE area of the host */
-	uint64_t epoch;          /* machine-check exceptions so far */
+	uint64_t host_vmcb; /* physical: VMSAVE area of the host */
+	uint64_t epoch;	    /* machine-check exceptions so far */
 
 	struct cpu *self;
-	uint8_t mc_pending;      /* the #MC stub left records that nobody was told of */
-	uint8_t mc_restartable;  /* RIPV of what it interrupted */
-	struct ec *mc_context;   /* guest or thread that it interrupted; NULL: none, or dealt with */
-	uint64_t mc_sequence;    /* the last record of the last exception */
-	struct timer verdict;    /* armed while an exception waits for its acknowledgement */
-	uint8_t verdict_again;   /* a new mca-server has been given its time */
-	struct ec *dying;        /* to be stopped (portal.c), linked by queue_next */
+	uint8_t mc_pending;	/* the #MC stub left records that nobody was told of */
+	uint8_t mc_restartable; /* RIPV of what it interrupted */
+	struct ec *mc_context;	/* guest or thread that it interrupted; NULL: none, or dealt with */
+	uint64_t mc_sequence;	/* the last record of the last exception */
+	struct timer verdict;	/* armed while an exception waits for its acknowledgement */
+	uint8_t verdict_again;	/* a new mca-server has been given its time */
+	struct ec *dying;	/* to be stopped (portal.c), linked by queue_next */
 	uint32_t index, apic_id;
-	struct ec *sc;           /* root whose time runs */
-	uint64_t sc_start;       /* TSC */
-	uint64_t ready;          /* bit per priority */
+	struct ec *sc;	   /* root whose time runs */
+	uint64_t sc_start; /* TSC */
+	uint64_t ready;	   /* bit per priority */
 	struct ec *run[PRIORITIES];
-	struct timer timers;     /* list head, by `when` */
-	uint64_t armed;          /* what the hardware timer is set to; 0: off */
-	uint64_t cr3;            /* loaded now */
-	struct ec *fpu_owner;    /* whose state is in the FPU */
-	struct ec *nobody;       /* … when that was destroyed */
-	uint32_t ts;             /* CR0.TS is set: FPU use traps (#NM) */
-	struct ec *last_guest;   /* entered here last: another one flushes the guest TLB */
+	struct timer timers;   /* list head, by `when` */
+	uint64_t armed;	       /* what the hardware timer is set to; 0: off */
+	uint64_t cr3;	       /* loaded now */
+	struct ec *fpu_owner;  /* whose state is in the FPU */
+	struct ec *nobody;     /* … when that was destroyed */
+	uint32_t ts;	       /* CR0.TS is set: FPU use traps (#NM) */
+	struct ec *last_guest; /* entered here last: another one flushes the guest TLB */
 };
 
 /* ---- scheduling (sched.c) ---- */

@@ -4,13 +4,13 @@
 #include <hal/hal.h>
 
 #define RING_RECORDS 64u
-#define RING_RESERVE 32u /* kept free for exceptions */
+#define RING_RESERVE 32u  /* kept free for exceptions */
 #define POISON_STEP  512u /* slots looked at per hypercall */
 
 /* Filled by the #MC stub, which takes no lock, and by the poll, which it may interrupt. */
 struct error_ring {
 	struct mca_record record[RING_RECORDS];
-	uint64_t head;         /* sequence of the newest record */
+	uint64_t head;	       /* sequence of the newest record */
 	uint64_t acknowledged; /* the newest that the mca-server is done with */
 };
 static struct error_ring rings[CPU_MAX];
@@ -223,8 +223,7 @@ static int slot_hit(uint32_t s, uint64_t page, struct holder *out)
 		return 0; /* not below a root: nobody can reach it */
 	out->address = address + (page - f->base);
 	out->kind = slots[f->map_pt].pt_kind == PT_GUEST ? MCA_HOLDER_GUEST : MCA_HOLDER_HOST;
-	out->rights = (f->m_read ? RIGHT_READ : 0u) | (f->m_write ? RIGHT_WRITE : 0u) |
-		      (f->m_exec ? RIGHT_EXEC : 0u);
+	out->rights = (f->m_read ? RIGHT_READ : 0u) | (f->m_write ? RIGHT_WRITE : 0u) | (f->m_exec ? RIGHT_EXEC : 0u);
 	return 1;
 }
 

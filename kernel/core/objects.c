@@ -49,8 +49,7 @@ static int page_bound(uint64_t base)
 	return 0;
 }
 
-static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, uint64_t frame,
-			 uint64_t cpu, struct home *h)
+static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, uint64_t frame, uint64_t cpu, struct home *h)
 {
 	status_t st = get_space(self, space, PT_HOST, &h->space);
 
@@ -115,8 +114,7 @@ static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t 
 
 static status_t check_regs(const struct thread_config *c)
 {
-	return c->rip < USER_END && c->rsp < USER_END && c->fs_base < USER_END ? CAIRN_OK
-									       : CAIRN_ERR_ARG;
+	return c->rip < USER_END && c->rsp < USER_END && c->fs_base < USER_END ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
 static void set_regs(struct ec *e, const struct thread_config *c)
@@ -163,8 +161,7 @@ status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask)
 		st = CAIRN_ERR_STATE;
 	if (st == CAIRN_OK && (mask & THREAD_REGS))
 		st = check_regs(&c);
-	if (st == CAIRN_OK && (mask & THREAD_UPCALLS) &&
-	    (c.syscall_entry >= USER_END || c.fault_entry >= USER_END))
+	if (st == CAIRN_OK && (mask & THREAD_UPCALLS) && (c.syscall_entry >= USER_END || c.fault_entry >= USER_END))
 		st = CAIRN_ERR_ARG;
 	if (st == CAIRN_OK && (mask & THREAD_TIME))
 		st = check_time(c.priority, c.budget_us, c.period_us);

@@ -62,8 +62,7 @@ void pt_unlink(uint32_t child)
 
 static uint32_t mapped_rights(const struct slot *f)
 {
-	return (f->m_read ? RIGHT_READ : 0) | (f->m_write ? RIGHT_WRITE : 0) |
-	       (f->m_exec ? RIGHT_EXEC : 0);
+	return (f->m_read ? RIGHT_READ : 0) | (f->m_write ? RIGHT_WRITE : 0) | (f->m_exec ? RIGHT_EXEC : 0);
 }
 
 /* Fills the deposited table of 2 MiB frame `f` with its 512 pages, poisoned ones tagged. */
@@ -135,8 +134,8 @@ status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights,
 	if (p->pt_level != level)
 		return CAIRN_ERR_TYPE;
 	/* What is present can be read. */
-	if (index >= ENTRIES || !(rights & RIGHT_READ) ||
-	    (rights & ~(uint64_t)(RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC)) || (deposit != SLOT_NIL) != (level == 2))
+	if (index >= ENTRIES || !(rights & RIGHT_READ) || (rights & ~(uint64_t)(RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC)) ||
+	    (deposit != SLOT_NIL) != (level == 2))
 		return CAIRN_ERR_ARG;
 	if ((rights & ~(uint64_t)slot_rights(frame)) ||
 	    (p->pt_kind == PT_HOST && (rights & RIGHT_WRITE) && (rights & RIGHT_EXEC)))

@@ -41,8 +41,7 @@ static ALWAYS_INLINE void handler_start(struct ec *h, struct ec *from, uint64_t 
 }
 
 /* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
-static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge,
-							 const struct words *m)
+static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
 {
 	struct ec **p = &h->queue_head;
 
@@ -83,8 +82,8 @@ static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *
 }
 
 /* Enters the handler of portal capability `p` on behalf of `from`. On the path of every exit and every call. */
-static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, const struct slot *p,
-					   enum ec_call kind, struct words m)
+static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, const struct slot *p, enum ec_call kind,
+					   struct words m)
 {
 	struct ec *h = hal_window(p->base);
 
@@ -378,8 +377,7 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
 	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    hal_vcpu_read(v, class, slots[slot].count) ||
-	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
+	    hal_vcpu_read(v, class, slots[slot].count) || portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
 

@@ -51,8 +51,7 @@ void chain_update(struct ec *root)
 	if (!root || !root->priority)
 		return;
 	/* A suspended caller does not stop who works for it. */
-	can = root->leaf->status == EC_READY && !root->leaf->suspended && !root->leaf->held &&
-	      !root->throttled;
+	can = root->leaf->status == EC_READY && !root->leaf->suspended && !root->leaf->held && !root->throttled;
 	if (can && !root->queued) {
 		run_insert(cpu, root);
 		if (!cpu->sc || root->priority >= cpu->sc->priority)

@@ -62,9 +62,8 @@ uint32_t slot_rights(uint32_t s)
 {
 	const struct slot *c = &slots[s];
 
-	return (c->r_read ? RIGHT_READ : 0) | (c->r_write ? RIGHT_WRITE : 0) |
-	       (c->r_exec ? RIGHT_EXEC : 0) | (c->r_control ? RIGHT_CONTROL : 0) |
-	       (c->r_signal ? RIGHT_SIGNAL : 0) | (c->r_grant ? RIGHT_GRANT : 0);
+	return (c->r_read ? RIGHT_READ : 0) | (c->r_write ? RIGHT_WRITE : 0) | (c->r_exec ? RIGHT_EXEC : 0) |
+	       (c->r_control ? RIGHT_CONTROL : 0) | (c->r_signal ? RIGHT_SIGNAL : 0) | (c->r_grant ? RIGHT_GRANT : 0);
 }
 
 void slot_set_rights(uint32_t s, uint32_t rights)

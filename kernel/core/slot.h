@@ -10,33 +10,33 @@
 typedef cairn_status_t status_t;
 #define MUST_USE __attribute__((warn_unused_result))
 
-#define SLOT_COUNT 262144u /* room for this many; backed page by page when CapTables are made */
-#define SLOT_NIL   0u      /* slot 0 is the head of the derivation list, never a capability */
+#define SLOT_COUNT     262144u /* room for this many; backed page by page when CapTables are made */
+#define SLOT_NIL       0u      /* slot 0 is the head of the derivation list, never a capability */
 #define SLOTS_PER_PAGE 32u
 #define SLOT_MAX_DEPTH 1000u
 
 struct slot {
-	uint64_t live;         /* 1: holds a capability. One 8-byte store takes it away */
-	uint32_t next, prev;   /* preorder list */
+	uint64_t live;	     /* 1: holds a capability. One 8-byte store takes it away */
+	uint32_t next, prev; /* preorder list */
 	uint32_t parent;
 	uint16_t depth;
-	uint8_t type;          /* enum cairn_type */
-	uint8_t original;      /* 1: made by retype; its object dies with it */
+	uint8_t type;	  /* enum cairn_type */
+	uint8_t original; /* 1: made by retype; its object dies with it */
 	uint8_t r_read, r_write, r_exec, r_control, r_signal, r_grant;
-	uint8_t device;        /* Untyped, Frame: memory keeps its content (boot image, device) */
-	uint8_t pt_kind;       /* PageTable: enum cairn_pt_kind */
-	uint8_t pt_level;      /* PageTable: 1..4 */
+	uint8_t device;			 /* Untyped, Frame: memory keeps its content (boot image, device) */
+	uint8_t pt_kind;		 /* PageTable: enum cairn_pt_kind */
+	uint8_t pt_level;		 /* PageTable: 1..4 */
 	uint8_t m_read, m_write, m_exec; /* Frame: rights of its mapping */
-	uint8_t bound;         /* Frame: message buffer or state page of an execution context */
-	uint64_t base, size;   /* memory or object, physical bytes; IoPorts, Irq: first, count */
-	uint64_t used;         /* Untyped: watermark in bytes; PageTable: entries in use; CapTable: where to look for live slots */
-	uint64_t id;           /* PageTable: number of this object, never used again */
-	uint64_t map_id;       /* of the PageTable below */
-	uint32_t map_pt;       /* Frame, PageTable: slot of the PageTable that holds its entry; 0: none */
+	uint8_t bound;			 /* Frame: message buffer or state page of an execution context */
+	uint64_t base, size;		 /* memory or object, physical bytes; IoPorts, Irq: first, count */
+	uint64_t used;	 /* Untyped: watermark in bytes; PageTable: entries in use; CapTable: where to look for live slots */
+	uint64_t id;	 /* PageTable: number of this object, never used again */
+	uint64_t map_id; /* of the PageTable below */
+	uint32_t map_pt; /* Frame, PageTable: slot of the PageTable that holds its entry; 0: none */
 	uint32_t map_index;    /* … and which entry */
 	uint32_t deposit;      /* 2 MiB Frame: slot of the deposited PageTable; PageTable: slot of the Frame it serves */
-	uint32_t label;        /* root PageTable */
-	uint64_t badge;        /* Thread, Portal */
+	uint32_t label;	       /* root PageTable */
+	uint64_t badge;	       /* Thread, Portal */
 	uint32_t first, count; /* CapTable: its slots; Portal: count is its transfer mask */
 	uint64_t reserved[2];
 };

@@ -49,8 +49,7 @@ status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t 
 	return CAIRN_OK;
 }
 
-status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent,
-			 uint32_t *slot)
+status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent, uint32_t *slot)
 {
 	status_t st = cap_place(e, table, index, slot);
 
@@ -395,8 +394,7 @@ static void sys_mc_poison(struct ec *e)
 	uint32_t mc;
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
-	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) ||
-				cursor >= SLOT_COUNT))
+	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) || cursor >= SLOT_COUNT))
 		st = CAIRN_ERR_ARG;
 	e->gpr[GPR_RAX] = st;
 	if (st != CAIRN_OK)

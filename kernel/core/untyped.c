@@ -3,8 +3,8 @@
 #include <core/caps.h>
 #include <hal/hal.h>
 
-#define PHYS_LIMIT   0x000fffffffffffffull
-#define TABLE_MAX    65536u
+#define PHYS_LIMIT 0x000fffffffffffffull
+#define TABLE_MAX  65536u
 
 static uint64_t next_id = 1;
 

@@ -15,7 +15,7 @@ void *hal_window(uint64_t phys);
 /* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
 void hal_switch(struct cpu *cpu, struct ec *next);
 #define hal_switch_thread hal_switch
-#define hal_switch_guest hal_switch
+#define hal_switch_guest  hal_switch
 #else
 #include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
 #endif

@@ -11,9 +11,9 @@ void serial_init(void)
 	outb(COM1 + 3, 0x80); /* divisor latch */
 	outb(COM1 + 0, 1);    /* 115200 baud */
 	outb(COM1 + 1, 0);
-	outb(COM1 + 3, 3);    /* 8N1 */
-	outb(COM1 + 2, 7);    /* FIFO on and clear */
-	outb(COM1 + 4, 3);    /* DTR, RTS */
+	outb(COM1 + 3, 3); /* 8N1 */
+	outb(COM1 + 2, 7); /* FIFO on and clear */
+	outb(COM1 + 4, 3); /* DTR, RTS */
 }
 
 void serial_putc(char c)

@@ -7,11 +7,11 @@
 
 /* What the machine-check exception interrupted. */
 enum mca_context {
-	MCA_CTX_POLL = 0,         /* no exception: found by polling */
+	MCA_CTX_POLL = 0, /* no exception: found by polling */
 	MCA_CTX_GUEST_USER = 1,
 	MCA_CTX_GUEST_KERNEL = 2,
-	MCA_CTX_KERNEL = 3,       /* Cairn's kernel */
-	MCA_CTX_SERVER = 4,       /* a user-level thread */
+	MCA_CTX_KERNEL = 3, /* Cairn's kernel */
+	MCA_CTX_SERVER = 4, /* a user-level thread */
 	MCA_CTX_IDLE = 5,
 };
 
@@ -21,13 +21,13 @@ struct mca_record {
 	uint32_t bank;
 	uint64_t status, addr, misc; /* MCi_STATUS, _ADDR, _MISC (0 where not valid) */
 	uint64_t mcg_status, mcg_cap;
-	uint64_t rip;      /* interrupted instruction (the guest's, where a guest was interrupted) */
+	uint64_t rip; /* interrupted instruction (the guest's, where a guest was interrupted) */
 	uint32_t cs;
-	uint32_t context;  /* enum mca_context */
-	uint32_t label;    /* of the interrupted guest or host space; 0: none */
-	uint32_t last;     /* 1: the last record of its exception */
+	uint32_t context; /* enum mca_context */
+	uint32_t label;	  /* of the interrupted guest or host space; 0: none */
+	uint32_t last;	  /* 1: the last record of its exception */
 	uint64_t tsc;
-	uint64_t epoch;    /* the exception's number; 0: polled */
+	uint64_t epoch; /* the exception's number; 0: polled */
 };
 _Static_assert(sizeof(struct mca_record) == 96, "read by user level");
 

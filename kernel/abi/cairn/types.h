@@ -52,25 +52,25 @@ enum cairn_pt_kind { PT_HOST = 0, PT_GUEST = 1, PT_DMA = 2 };
  * Times are in microseconds; priority 1..63, higher first. budget 0: no limit.
  */
 struct thread_config {
-	uint64_t space;         /* selector: root PageTable, PT_HOST */
-	uint64_t captable;      /* selector */
-	uint64_t buffer;        /* selector: 4 KiB Frame, its message buffer (struct message_buffer) */
-	uint64_t cpu;           /* index */
-	uint64_t supervisor;    /* index in its own CapTable of the Portal that gets its fatal faults; ~0: none */
-	uint64_t rip, rsp;      /* user addresses */
+	uint64_t space;	     /* selector: root PageTable, PT_HOST */
+	uint64_t captable;   /* selector */
+	uint64_t buffer;     /* selector: 4 KiB Frame, its message buffer (struct message_buffer) */
+	uint64_t cpu;	     /* index */
+	uint64_t supervisor; /* index in its own CapTable of the Portal that gets its fatal faults; ~0: none */
+	uint64_t rip, rsp;   /* user addresses */
 	uint64_t fs_base, arg;
 	uint64_t syscall_entry; /* where foreign `syscall` numbers bounce to; 0: they are faults */
-	uint64_t fault_entry;   /* where its own faults are reported; 0: straight to the supervisor */
+	uint64_t fault_entry;	/* where its own faults are reported; 0: straight to the supervisor */
 	uint64_t priority, budget_us, period_us;
 };
 
 struct vcpu_config {
-	uint64_t guest_root;   /* selector: root PageTable, PT_GUEST */
-	uint64_t home;         /* selector: root PageTable, PT_HOST, of its VMM */
-	uint64_t captable;     /* selector: the CapTable that holds the exit table */
-	uint64_t exit_base;    /* index of the Portal for exit class 0 there */
-	uint64_t state;        /* selector: 4 KiB Frame, the state page (struct vcpu_state) */
-	uint64_t cpu;          /* index */
+	uint64_t guest_root; /* selector: root PageTable, PT_GUEST */
+	uint64_t home;	     /* selector: root PageTable, PT_HOST, of its VMM */
+	uint64_t captable;   /* selector: the CapTable that holds the exit table */
+	uint64_t exit_base;  /* index of the Portal for exit class 0 there */
+	uint64_t state;	     /* selector: 4 KiB Frame, the state page (struct vcpu_state) */
+	uint64_t cpu;	     /* index */
 	uint64_t priority, budget_us, period_us;
 };
 
@@ -81,10 +81,10 @@ struct message_buffer {
 	/* A fault of the thread itself (fault_entry). The thread clears `active` when it has dealt with it;
 	 * a fault while it is set goes to the supervisor. */
 	uint64_t fault_active;
-	uint64_t fault_vector;  /* x86 vector */
-	uint64_t fault_error;   /* error code, 0 if none */
+	uint64_t fault_vector;	/* x86 vector */
+	uint64_t fault_error;	/* error code, 0 if none */
 	uint64_t fault_address; /* CR2 for #PF */
-	uint64_t fault_poison;  /* 1: the page is gone because of a memory error */
+	uint64_t fault_poison;	/* 1: the page is gone because of a memory error */
 	uint64_t fault_rip, fault_rsp, fault_rflags;
 	uint64_t reserved[8];
 };
@@ -99,6 +99,6 @@ _Static_assert(sizeof(struct thread_config) <= 4096 - 128, "fits the buffer");
  */
 #define FAULT_REPLY_STOP   0u
 #define FAULT_REPLY_RESUME 1u
-#define FAULT_REPLY_RIP    2u
+#define FAULT_REPLY_RIP	   2u
 
 #endif

@@ -6,10 +6,10 @@
 #include "arch.h"
 #include "../../plat/multiboot.h"
 
-#define RAM_REGIONS 32u
-#define BOOT_LIMIT  (1ul << 32) /* what the boot tables map */
+#define RAM_REGIONS  32u
+#define BOOT_LIMIT   (1ul << 32) /* what the boot tables map */
 #define WINDOW_LIMIT (1ul << 39)
-#define LOW_MEMORY  0x100000ul
+#define LOW_MEMORY   0x100000ul
 
 static struct ram ram[RAM_REGIONS];
 static uint32_t ram_count;
@@ -178,8 +178,7 @@ static void make_root_table(struct ram *from, uint32_t count)
 	}
 	for (i = 1; i < pages; i++)
 		slot_page_set(i, 1); /* page 0 holds the list head only */
-	give(ROOT_CAPTABLE, CAP_CAPTABLE, from->base - (pages - 1) * PAGE_SIZE_4K,
-	     (pages - 1) * PAGE_SIZE_4K);
+	give(ROOT_CAPTABLE, CAP_CAPTABLE, from->base - (pages - 1) * PAGE_SIZE_4K, (pages - 1) * PAGE_SIZE_4K);
 	slots[root_slot(ROOT_CAPTABLE)].first = root_first;
 	slots[root_slot(ROOT_CAPTABLE)].count = root_slots;
 	boot_self.table_first = root_first;
@@ -238,8 +237,8 @@ static void map_segments(const struct image_header *h)
 		if (g->offset != at)
 			hal_panic("the root-task's segments are not in order");
 		for (page = 0; page < g->pages; page++)
-			map_page(g->vaddr + page * PAGE_SIZE_4K,
-				 make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()), rights);
+			map_page(g->vaddr + page * PAGE_SIZE_4K, make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()),
+				 rights);
 		at += g->pages * PAGE_SIZE_4K;
 	}
 }

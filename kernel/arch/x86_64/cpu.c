@@ -9,10 +9,8 @@ _Static_assert(offsetof(struct ec, gpr) == 0 && GPR_R15 == 15, "macros.S");
 _Static_assert(offsetof(struct ec, rip) == EC_RIP && offsetof(struct ec, rflags) == EC_RFLAGS, "layout.h");
 _Static_assert(offsetof(struct ec, state) == EC_STATE && offsetof(struct ec, vmcb_phys) == EC_VMCB, "layout.h");
 _Static_assert(offsetof(struct ec, thawed) == EC_THAWED && offsetof(struct ec, mode) == EC_MODE, "layout.h");
-_Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct cpu, user_rsp) == CPU_USER_RSP,
-	       "layout.h");
-_Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB,
-	       "layout.h");
+_Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "layout.h");
+_Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB, "layout.h");
 _Static_assert(offsetof(struct cpu, epoch) == CPU_EPOCH, "layout.h");
 _Static_assert(offsetof(struct ec, entry_rip) == EC_ENTRY_RIP && offsetof(struct ec, entry_rsp) == EC_ENTRY_RSP, "layout.h");
 _Static_assert(CAIRN_CALL_CALL == 1 && CAIRN_CALL_REPLY == 2 && MODE_GUEST == 2 && RFLAGS_USER == 0x202, "entry.S");
@@ -45,7 +43,7 @@ static void set_gate(uint32_t vector, const char *entry, uint8_t ist, uint8_t dp
 {
 	uint64_t a = (uint64_t)entry;
 
-	idt[vector] = (struct gate){(uint16_t)a, SEL_KCODE, ist, (uint8_t)(0x8e | dpl << 5),
+	idt[vector] = (struct gate){(uint16_t)a,	 SEL_KCODE,	      ist, (uint8_t)(0x8e | dpl << 5),
 				    (uint16_t)(a >> 16), (uint32_t)(a >> 32), 0};
 }
 
@@ -77,7 +75,7 @@ static void tables_init(struct percpu *p)
 
 	p->gdt[1] = 0x00af9b000000ffff; /* kernel code */
 	p->gdt[2] = 0x00cf93000000ffff; /* kernel data */
-	p->gdt[3] = 0;                  /* SYSRET to 32-bit code: not offered */
+	p->gdt[3] = 0;			/* SYSRET to 32-bit code: not offered */
 	p->gdt[4] = 0x00cff3000000ffff; /* user data */
 	p->gdt[5] = 0x00affb000000ffff; /* user code */
 	p->gdt[6] = 103 | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;

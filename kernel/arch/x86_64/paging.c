@@ -3,18 +3,18 @@
 #include <hal/hal.h>
 #include "arch.h"
 
-#define PTE_P   (1ul << 0)
-#define PTE_W   (1ul << 1)
-#define PTE_U   (1ul << 2)
-#define PTE_PCD (1ul << 4)
-#define PTE_PS  (1ul << 7)
-#define PTE_NX  (1ul << 63)
+#define PTE_P	    (1ul << 0)
+#define PTE_W	    (1ul << 1)
+#define PTE_U	    (1ul << 2)
+#define PTE_PCD	    (1ul << 4)
+#define PTE_PS	    (1ul << 7)
+#define PTE_NX	    (1ul << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ul
 /* Not present, no address: the page was lost to a memory error. */
-#define PTE_POISON  (3ul << 9)
+#define PTE_POISON (3ul << 9)
 
-#define IMAGE_PTS   4u /* 8 MiB */
-#define SLOT_PTS    (SLOT_COUNT / SLOTS_PER_PAGE / 512u)
+#define IMAGE_PTS 4u /* 8 MiB */
+#define SLOT_PTS  (SLOT_COUNT / SLOTS_PER_PAGE / 512u)
 
 #define PAGE_NO_RAM 0x7fu /* in the page bytes only */
 
@@ -27,7 +27,7 @@ static uint64_t fixmap_pt[512] __attribute__((aligned(4096)));
 static uint64_t pdpt_carve[512] __attribute__((aligned(4096)));
 static uint64_t pd_carve[512] __attribute__((aligned(4096)));
 
-static uint64_t *window_pte;  /* one per page of [0, ram_top) */
+static uint64_t *window_pte; /* one per page of [0, ram_top) */
 static uint8_t *page_bytes;
 static uint64_t ram_top;
 uint64_t guest_flush_generation;
@@ -203,8 +203,8 @@ void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child)
 void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint64_t phys, uint32_t rights)
 {
 	(void)kind;
-	*entry(pt, index) = phys | PTE_P | PTE_U | (rights & RIGHT_WRITE ? PTE_W : 0) |
-			    (rights & RIGHT_EXEC ? 0 : PTE_NX) | (level == 2 ? PTE_PS : 0);
+	*entry(pt, index) = phys | PTE_P | PTE_U | (rights & RIGHT_WRITE ? PTE_W : 0) | (rights & RIGHT_EXEC ? 0 : PTE_NX) |
+			    (level == 2 ? PTE_PS : 0);
 }
 
 void hal_pt_poison(uint64_t pt, uint32_t index)

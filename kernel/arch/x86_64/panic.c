@@ -41,6 +41,6 @@ _Noreturn void hal_panic(const char *what)
 
 void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t address, uint64_t rip)
 {
-	print("cairn: a thread of space %lu stopped: vector %lu error 0x%lx address 0x%lx rip 0x%lx\n",
-	      (uint64_t)label, vector, error, address, rip);
+	print("cairn: a thread of space %lu stopped: vector %lu error 0x%lx address 0x%lx rip 0x%lx\n", (uint64_t)label,
+	      vector, error, address, rip);
 }

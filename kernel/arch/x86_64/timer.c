@@ -3,21 +3,21 @@
 #include <hal/hal.h>
 #include "arch.h"
 
-#define LAPIC_SVR   (0xf0 / 4)
-#define LAPIC_EOI   (0xb0 / 4)
-#define LAPIC_ICR   (0x300 / 4)
-#define LAPIC_LVTT  (0x320 / 4)
-#define LAPIC_LINT0 (0x350 / 4)
-#define LAPIC_LINT1 (0x360 / 4)
-#define LAPIC_INIT  (0x380 / 4)
-#define LAPIC_COUNT (0x390 / 4)
-#define LAPIC_DIV   (0x3e0 / 4)
-#define LVT_MASKED  (1u << 16)
+#define LAPIC_SVR    (0xf0 / 4)
+#define LAPIC_EOI    (0xb0 / 4)
+#define LAPIC_ICR    (0x300 / 4)
+#define LAPIC_LVTT   (0x320 / 4)
+#define LAPIC_LINT0  (0x350 / 4)
+#define LAPIC_LINT1  (0x360 / 4)
+#define LAPIC_INIT   (0x380 / 4)
+#define LAPIC_COUNT  (0x390 / 4)
+#define LAPIC_DIV    (0x3e0 / 4)
+#define LVT_MASKED   (1u << 16)
 #define LVT_DEADLINE (2u << 17)
-#define LVT_NMI     0x400u
-#define ICR_SELF    (1u << 18)
+#define LVT_NMI	     0x400u
+#define ICR_SELF     (1u << 18)
 
-#define PIT_HZ      1193182u
+#define PIT_HZ	     1193182u
 #define CALIBRATE_HZ 100u
 
 uint64_t hal_tsc_khz;

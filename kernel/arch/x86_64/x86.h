@@ -6,39 +6,39 @@
 #include <stdint.h>
 #include "layout.h"
 
-#define RFLAGS_IF (1ul << 9)
-#define CR0_MP (1ul << 1)
-#define CR0_TS (1ul << 3)
-#define CR0_NE (1ul << 5)
-#define CR0_WP (1ul << 16)
-#define CR4_PAE (1ul << 5)
-#define CR4_MCE (1ul << 6)
-#define CR4_OSFXSR (1ul << 9)
+#define RFLAGS_IF      (1ul << 9)
+#define CR0_MP	       (1ul << 1)
+#define CR0_TS	       (1ul << 3)
+#define CR0_NE	       (1ul << 5)
+#define CR0_WP	       (1ul << 16)
+#define CR4_PAE	       (1ul << 5)
+#define CR4_MCE	       (1ul << 6)
+#define CR4_OSFXSR     (1ul << 9)
 #define CR4_OSXMMEXCPT (1ul << 10)
-#define CR4_UMIP (1ul << 11)
-#define CR4_SMEP (1ul << 20)
-#define CR4_SMAP (1ul << 21)
+#define CR4_UMIP       (1ul << 11)
+#define CR4_SMEP       (1ul << 20)
+#define CR4_SMAP       (1ul << 21)
 
-#define MSR_APIC_BASE 0x1b
-#define MSR_SYSENTER_CS 0x174
-#define MSR_MCG_CAP 0x179
-#define MSR_MCG_STATUS 0x17a
-#define MSR_MCG_CTL 0x17b
-#define MSR_PAT 0x277
-#define MSR_MC0_CTL 0x400
-#define MSR_TSC_DEADLINE 0x6e0
-#define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define MSR_FMASK 0xc0000084
-#define MSR_FS_BASE 0xc0000100
-#define MSR_GS_BASE 0xc0000101
+#define MSR_APIC_BASE	   0x1b
+#define MSR_SYSENTER_CS	   0x174
+#define MSR_MCG_CAP	   0x179
+#define MSR_MCG_STATUS	   0x17a
+#define MSR_MCG_CTL	   0x17b
+#define MSR_PAT		   0x277
+#define MSR_MC0_CTL	   0x400
+#define MSR_TSC_DEADLINE   0x6e0
+#define MSR_EFER	   0xc0000080
+#define MSR_STAR	   0xc0000081
+#define MSR_LSTAR	   0xc0000082
+#define MSR_FMASK	   0xc0000084
+#define MSR_FS_BASE	   0xc0000100
+#define MSR_GS_BASE	   0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
-#define MSR_VM_CR 0xc0010114
-#define MSR_VM_HSAVE_PA 0xc0010117
-#define EFER_SCE (1ul << 0)
-#define EFER_NXE (1ul << 11)
-#define EFER_SVME (1ul << 12)
+#define MSR_VM_CR	   0xc0010114
+#define MSR_VM_HSAVE_PA	   0xc0010117
+#define EFER_SCE	   (1ul << 0)
+#define EFER_NXE	   (1ul << 11)
+#define EFER_SVME	   (1ul << 12)
 
 struct cpuid {
 	uint32_t a, b, c, d;

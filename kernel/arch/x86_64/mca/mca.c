@@ -16,7 +16,7 @@
 #define MCG_SER_P    (1ul << 24)
 #define MAX_BANKS    32u
 
-#define CPL(cs) ((cs) & 3)
+#define CPL(cs) ((cs)&3)
 
 /* Built by mc_entry on the machine-check stack. */
 struct mc_frame {
@@ -51,8 +51,8 @@ static void print_record(const struct mca_record *r)
 {
 	print("cairn: record cpu %lu bank %lu status 0x%lx addr 0x%lx misc 0x%lx mcg 0x%lx rip 0x%lx cs 0x%lx "
 	      "context %lu label 0x%lx\n",
-	      (uint64_t)r->cpu, (uint64_t)r->bank, r->status, r->addr, r->misc, r->mcg_status, r->rip,
-	      (uint64_t)r->cs, (uint64_t)r->context, (uint64_t)r->label);
+	      (uint64_t)r->cpu, (uint64_t)r->bank, r->status, r->addr, r->misc, r->mcg_status, r->rip, (uint64_t)r->cs,
+	      (uint64_t)r->context, (uint64_t)r->label);
 }
 
 static _Noreturn void fatal(const char *why, const struct mca_record *r)
@@ -132,7 +132,8 @@ static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_r
 	if (CPL(cs)) {
 		r->context = MCA_CTX_SERVER;
 		r->label = e ? e->label : 0;
-	} else if ((within(rip, guest_left, guest_left_end) || within(rip, guest_mc, guest_mc_end)) && e && e->kind == EC_VCPU) {
+	} else if ((within(rip, guest_left, guest_left_end) || within(rip, guest_mc, guest_mc_end)) && e &&
+		   e->kind == EC_VCPU) {
 		svm_interrupted(e, &r->rip, &r->cs, &cpl);
 		r->context = cpl == 3 ? MCA_CTX_GUEST_USER : MCA_CTX_GUEST_KERNEL;
 		r->label = e->label;
@@ -242,9 +243,8 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 
 static void save_user(struct cpu *cpu, const struct mc_frame *f)
 {
-	static const uint8_t order[15] = {GPR_R15, GPR_R14, GPR_R13, GPR_R12, GPR_R11,
-					  GPR_R10, GPR_R9,  GPR_R8,  GPR_RDI, GPR_RSI,
-					  GPR_RBP, GPR_RBX, GPR_RDX, GPR_RCX, GPR_RAX};
+	static const uint8_t order[15] = {GPR_R15, GPR_R14, GPR_R13, GPR_R12, GPR_R11, GPR_R10, GPR_R9, GPR_R8,
+					  GPR_RDI, GPR_RSI, GPR_RBP, GPR_RBX, GPR_RDX, GPR_RCX, GPR_RAX};
 	struct ec *e = cpu->current;
 	uint32_t i;
 

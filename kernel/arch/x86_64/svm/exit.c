@@ -9,6 +9,7 @@
 #define TIMES16(v) v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v
 
 /* Exit code (APM appendix C) -> class. */
+/* clang-format off */
 static const uint8_t classes[EXIT_CODE_COUNT] = {
 	TIMES16(EXIT_CR), TIMES16(EXIT_CR),                                         /* 0x00 CR read, write */
 	TIMES16(EXIT_DR), TIMES16(EXIT_DR),                                         /* 0x20 DR read, write */
@@ -30,6 +31,7 @@ static const uint8_t classes[EXIT_CODE_COUNT] = {
 	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
 	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
 };
+/* clang-format on */
 
 static uint32_t classify(const struct vmcb *b)
 {

@@ -21,7 +21,7 @@ static void msr_pass(uint32_t msr)
 {
 	uint32_t bit = msr >= 0xc0000000 ? 0x800 * 8 + (msr - 0xc0000000) * 2 : msr * 2;
 
-	msr_map[bit / 8] &= (uint8_t)~(3u << (bit % 8));
+	msr_map[bit / 8] &= (uint8_t) ~(3u << (bit % 8));
 }
 
 static void maps_init(void)
@@ -75,9 +75,9 @@ void hal_vcpu_init(struct ec *v)
 	b->cr_read = 1u << 4;
 	b->dr_read = b->dr_write = 0xf;
 	b->exceptions = EXCEPTIONS_FORCED;
-	b->misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
-		   INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA |
-		   INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_FERR | INTERCEPT_SHUTDOWN;
+	b->misc1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC | INTERCEPT_CPUID |
+		   INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_FERR |
+		   INTERCEPT_SHUTDOWN;
 	b->misc2 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV;
 	b->iopm = image_phys(io_map);
 	b->msrpm = image_phys(msr_map);

@@ -7,32 +7,32 @@
 #include <stdint.h>
 #include <cairn/vcpu.h>
 
-#define INTERCEPT_INTR     (1u << 0) /* third word */
-#define INTERCEPT_NMI      (1u << 1)
-#define INTERCEPT_SMI      (1u << 2)
-#define INTERCEPT_INIT     (1u << 3)
-#define INTERCEPT_RDPMC    (1u << 15)
-#define INTERCEPT_CPUID    (1u << 18)
-#define INTERCEPT_IRET     (1u << 20)
-#define INTERCEPT_INVD     (1u << 22)
-#define INTERCEPT_HLT      (1u << 24)
+#define INTERCEPT_INTR	   (1u << 0) /* third word */
+#define INTERCEPT_NMI	   (1u << 1)
+#define INTERCEPT_SMI	   (1u << 2)
+#define INTERCEPT_INIT	   (1u << 3)
+#define INTERCEPT_RDPMC	   (1u << 15)
+#define INTERCEPT_CPUID	   (1u << 18)
+#define INTERCEPT_IRET	   (1u << 20)
+#define INTERCEPT_INVD	   (1u << 22)
+#define INTERCEPT_HLT	   (1u << 24)
 #define INTERCEPT_INVLPGA  (1u << 26)
-#define INTERCEPT_IOIO     (1u << 27)
-#define INTERCEPT_MSR      (1u << 28)
-#define INTERCEPT_FERR     (1u << 30)
+#define INTERCEPT_IOIO	   (1u << 27)
+#define INTERCEPT_MSR	   (1u << 28)
+#define INTERCEPT_FERR	   (1u << 30)
 #define INTERCEPT_SHUTDOWN (1u << 31)
-#define INTERCEPT_SVM      0x7fu     /* fourth word: VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT */
+#define INTERCEPT_SVM	   0x7fu /* fourth word: VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT */
 #define INTERCEPT_WBINVD   (1u << 9)
 #define INTERCEPT_MONITOR  (1u << 10)
-#define INTERCEPT_MWAIT    (3u << 11)
+#define INTERCEPT_MWAIT	   (3u << 11)
 #define INTERCEPT_XSETBV   (1u << 13)
 
-#define V_IRQ           (1u << 8)
-#define V_PRIO(vector)  ((uint64_t)((vector) >> 4) << 16)
-#define V_INTR_MASKING  (1u << 24)
+#define V_IRQ		 (1u << 8)
+#define V_PRIO(vector)	 ((uint64_t)((vector) >> 4) << 16)
+#define V_INTR_MASKING	 (1u << 24)
 #define V_VECTOR(vector) ((uint64_t)(vector) << 32)
-#define V_TPR           0xffu
-#define V_REQUEST       (V_IRQ | 0xf0000ul | 0xff00000000ul)
+#define V_TPR		 0xffu
+#define V_REQUEST	 (V_IRQ | 0xf0000ul | 0xff00000000ul)
 
 struct vmcb {
 	uint16_t cr_read, cr_write, dr_read, dr_write;
@@ -76,8 +76,8 @@ _Static_assert(offsetof(struct vmcb, cr4) == 0x548 && offsetof(struct vmcb, rsp)
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat) == 0x668, "APM B-2");
 _Static_assert(sizeof(struct vmcb) == 4096, "one page");
 
-#define EXIT_CODE_MC    0x52
-#define EXIT_CODE_NPF   0x400
+#define EXIT_CODE_MC	0x52
+#define EXIT_CODE_NPF	0x400
 #define EXIT_CODE_COUNT 0x90
 
 #endif
