@@ -32,6 +32,19 @@ def wait_recovered(stage: Stage, vm: str, gpa: int, start: int) -> None:
         raise Unexpected(f"{vm} did not recover: {match[0]}")
 
 
+def wait_recovery_lines(stage: Stage, vm: str, victim: Victim, start: int) -> None:
+    """What Linux prints for a process that consumed an error: the address it was given, whom it signals, the recovery."""
+    stage.out.wait_for(
+        rf"mce: Uncorrected hardware memory error in user-access at {victim.gpa // PAGE:x}[0-9a-f]{{3}}\b", vm, start,
+        STEP, f"{vm}'s line about the uncorrected error",
+    )
+    stage.out.wait_for(
+        rf"Memory failure: {victim.gpa // PAGE:#x}: Sending SIGBUS to victim:{victim.pid} ", vm, start, STEP,
+        f"the signal to pid {victim.pid}",
+    )
+    wait_recovered(stage, vm, victim.gpa, start)
+
+
 def wait_death(stage: Stage, vm: str, tag: str, start: int) -> None:
     match, _ = stage.out.wait_for(rf"victim ended (\d+) {tag}$", vm, start, STEP, "the victim's end")
     if int(match[1]) != SIGBUS:
@@ -70,7 +83,7 @@ def spinning_dies(stage: Stage, vm: str, mode: str, tag: str) -> None:
     stage.inject("srar", spa)
     record = taken_from_vm(stage, vm, victim, spa, start, ("SRAR",))
     action_required_at(stage, vm, victim.gpa, start)
-    wait_recovered(stage, vm, victim.gpa, start)
+    wait_recovery_lines(stage, vm, victim, start)
     wait_death(stage, vm, tag, start)
     stage.say(
         f"{tag}: page {page_of(victim.gpa):#x} lost, its victim (pid {victim.pid}, {mode}) died of SIGBUS; "
@@ -117,7 +130,7 @@ def resting_dies_at_touch(stage: Stage, vm: str, tag: str) -> None:
     stage.inject("srar", spa)
     record = taken_from_vm(stage, vm, victim, spa, start, ("SRAR",))
     kill_by_touch(stage, vm, victim, tag)
-    wait_recovered(stage, vm, victim.gpa, start)
+    wait_recovery_lines(stage, vm, victim, start)
     stage.say(
         f"{tag}: page {page_of(victim.gpa):#x} lost, pid {victim.pid} died of SIGBUS when it touched it; "
         f"interrupted: {record.context if record else 'Linux'}"

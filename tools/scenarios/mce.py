@@ -27,19 +27,36 @@ def start(stage: Stage, *overrides: str, variant: str = "") -> None:
         stage.start_bystander(vm)
 
 
+class Quiet:
+    """Both bystanders hold still, so that the machine is idle once a victim has fallen asleep."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.instants = stage.instants
+
+    def __enter__(self) -> None:
+        for vm in (HIT, OTHER):
+            self.stage.shell(vm, "killall -STOP bystander")
+        self.stage.instants = (0.5, 1.5)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.stage.instants = self.instants
+        for vm in (HIT, OTHER) if kind is None else ():
+            self.stage.shell(vm, "killall -CONT bystander")
+
+
 class Load:
-    """A process in a VM that keeps it busy: spin, exit or kernel; "" for none."""
+    """A process in a VM that keeps it busy: spin, exit or kernel."""
 
     def __init__(self, stage: Stage, vm: str, mode: str) -> None:
         self.stage, self.vm, self.mode = stage, vm, mode
 
     def __enter__(self) -> "Load":
-        if self.mode:
-            self.stage.shell(self.vm, f"load {self.mode} &")
+        self.stage.shell(self.vm, f"load {self.mode} &")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self.mode and kind is None:
+        if kind is None:
             self.stage.shell(self.vm, "killall load")
 
 
@@ -52,7 +69,7 @@ def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
             return more
         if more >= MORE:
             raise Unexpected(f"no error interrupted {' or '.join(missing)} in {more} more tries")
-        with Load(stage, HIT, LOADS[missing[0]]):
+        with Load(stage, HIT, LOADS[missing[0]]) if LOADS[missing[0]] else Quiet(stage):
             for _ in range(4):
                 more += 1
                 hit(f"context-{more}")

@@ -19,7 +19,7 @@ def fatal_once(stage: Stage, mode: str) -> None:
     start(stage)
     victim = stage.start_victim(HIT, mode, "fatal")
     spa = stage.system_physical(HIT, victim.gpa)
-    stage.at_random(0.0, 1.0)
+    stage.at_random()
     begin = stage.out.position()
     stage.out.expect("cairn: stopped")
     stage.inject("fatal", spa)

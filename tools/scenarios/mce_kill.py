@@ -14,7 +14,7 @@ def kill_once(stage: Stage, mode: str) -> None:
     start(stage, f"vm.{HIT}.policy=kill", variant="-kill")
     victim = stage.start_victim(HIT, mode, "kill")
     spa = stage.system_physical(HIT, victim.gpa)
-    stage.at_random(0.0, 1.0)
+    stage.at_random()
     begin = stage.out.position()
     stage.inject("srar", spa)
     record = stage.record(spa, begin)

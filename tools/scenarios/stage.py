@@ -58,6 +58,8 @@ class Stage:
         self.vms: list[str] = []
         self.native = False
         self.contexts: collections.Counter[str] = collections.Counter()
+        # Seconds after the victim has printed its line.
+        self.instants = (0.0, 0.4)
         self._started = time.monotonic()
         self._commands = 0
         self._runs = 0
@@ -187,9 +189,9 @@ class Stage:
 
     # Errors
 
-    def at_random(self, least: float = 0.0, most: float = 0.4) -> None:
+    def at_random(self) -> None:
         """Lets a random time pass, so that the error meets the system anywhere."""
-        time.sleep(self.random.uniform(least, most))
+        time.sleep(self.random.uniform(*self.instants))
 
     def system_physical(self, vm: str, gpa: int) -> int:
         if self.native:
