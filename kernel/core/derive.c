@@ -4,7 +4,7 @@
 #include <hal/hal.h>
 
 #define REVOKE_STEP   16u /* deletions per hypercall */
-#define TABLE_NESTING 64u
+#define TABLE_NESTING (SLOT_COUNT / SLOTS_PER_PAGE) /* each CapTable has a page of slots of its own */
 
 /* An Untyped's watermark and a PageTable's place exist once; a root has no place. */
 static int copyable(const struct slot *s)

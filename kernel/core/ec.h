@@ -9,6 +9,7 @@
 #include <cairn/vcpu.h>
 #include <cairn/mca.h>
 
+#define SLICE_US 10000u /* among chains of one priority */
 #define PRIORITIES     64u
 #define RFLAGS_USER    0x202u /* IF */
 #define CALL_MAX_DEPTH 8u

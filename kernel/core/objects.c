@@ -107,6 +107,7 @@ static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t 
 	e->priority = (uint32_t)priority;
 	e->budget = e->left = ticks(budget);
 	e->period = ticks(period);
+	e->slice = ticks(SLICE_US);
 	e->period_start = hal_now();
 	e->handler = !priority;
 	e->depth = 0; /* a former handler keeps none of its last caller's */

@@ -3,8 +3,6 @@
 #include <core/ec.h>
 #include <hal/hal.h>
 
-#define SLICE_US 10000u /* among chains of one priority */
-
 struct ec *ec_list;
 
 static uint64_t ticks(uint64_t us)
