@@ -9,7 +9,7 @@
 #include <cairn/vcpu.h>
 #include <cairn/mca.h>
 
-#define SLICE_US 10000u /* among chains of one priority */
+#define SLICE_US       10000u /* among chains of one priority */
 #define PRIORITIES     64u
 #define RFLAGS_USER    0x202u /* IF */
 #define CALL_MAX_DEPTH 8u
@@ -84,8 +84,9 @@ struct ec {
 	uint8_t orphan;				/* handler whose caller is gone: runs on at the priority that was lent */
 
 	/* Time. The run queue holds chain roots. */
-	uint32_t priority; /* 0: no time of its own */
-	uint32_t queued;   /* in the run queue */
+	uint32_t priority;  /* 0: no time of its own */
+	uint32_t effective; /* what its chain runs at: its own, or what a waiting caller lends */
+	uint32_t queued;    /* in the run queue */
 	struct ec *run_next, *run_prev;
 	uint64_t budget, period, left; /* TSC ticks; budget 0: no limit */
 	uint64_t period_start, slice;
@@ -141,6 +142,8 @@ struct cpu {
 
 /* Makes the run queue agree with whether `root`'s chain can run. */
 void chain_update(struct ec *root);
+/* Its chain runs at another priority from now on. */
+void chain_priority(struct ec *root, uint32_t effective);
 /* Picks the chain to run; sets cpu->current (NULL: idle) and its time. Charges the time used. */
 void schedule(struct cpu *cpu);
 /* Due timers: deadlines and replenishments. */

@@ -104,7 +104,7 @@ static status_t check_time(uint64_t priority, uint64_t budget, uint64_t period)
 static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t period)
 {
 	chain_update(e); /* suspended or idle: not queued */
-	e->priority = (uint32_t)priority;
+	e->priority = e->effective = (uint32_t)priority;
 	e->budget = e->left = ticks(budget);
 	e->period = ticks(period);
 	e->slice = ticks(SLICE_US);

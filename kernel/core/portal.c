@@ -40,25 +40,76 @@ static ALWAYS_INLINE void handler_start(struct ec *h, struct ec *from, uint64_t 
 	from->status = EC_CALL;
 }
 
-/* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
-static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
+/* Puts `from` into the queue of `h`, behind its equals. Bounded by the number of execution contexts. */
+static void queue_insert(struct ec *h, struct ec *from)
 {
 	struct ec **p = &h->queue_head;
 
+	while (*p && (*p)->root->effective >= from->root->effective)
+		p = &(*p)->queue_next;
+	from->queue_next = *p;
+	*p = from;
+}
+
+static void queue_remove(struct ec *h, struct ec *from)
+{
+	struct ec **p;
+
+	for (p = &h->queue_head; *p && *p != from; p = &(*p)->queue_next)
+		;
+	if (*p)
+		*p = from->queue_next;
+}
+
+/* What the chain of `root` should run at: its own, or the highest of who waits for a handler in it. */
+static uint32_t owed(const struct ec *root)
+{
+	uint32_t p = root->priority, n;
+	const struct ec *i;
+
+	for (i = root->leaf, n = 0; i && n <= CALL_MAX_DEPTH; i = i->caller, n++)
+		if (i->queue_head && i->queue_head->root->effective > p)
+			p = i->queue_head->root->effective;
+	return p;
+}
+
+/*
+ * The waiting callers of `h` have changed: its chain gets what they lend, and, where that chain waits itself, so does the
+ * one it waits for, and so on. Each step goes to another chain; a ring of waiting chains ends it after CALL_MAX_DEPTH.
+ */
+static void lend(struct ec *h)
+{
+	uint32_t n;
+
+	for (n = 0; n <= CALL_MAX_DEPTH; n++) {
+		struct ec *root = h->root, *leaf = root->leaf;
+		uint32_t p = owed(root);
+
+		if (!root->priority || p == root->effective)
+			return;
+		chain_priority(root, p);
+		if (leaf->status != EC_QUEUED)
+			return;
+		h = leaf->partner;
+		queue_remove(h, leaf);
+		queue_insert(h, leaf);
+	}
+}
+
+/* `h` is busy: `from` waits for its turn, its words 1-4 and badge kept in itself. */
+static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec *from, uint64_t badge, const struct words *m)
+{
 	from->msg[0] = m->w1;
 	from->msg[1] = m->w2;
 	from->msg[2] = m->w3;
 	from->msg[3] = m->w4;
 	from->msg_count = m->count;
 	from->queue_badge = badge;
-	/* Bounded by the number of execution contexts. */
-	while (*p && (*p)->root->priority >= from->root->priority)
-		p = &(*p)->queue_next;
-	from->queue_next = *p;
-	*p = from;
 	from->partner = h;
 	from->status = EC_QUEUED;
+	queue_insert(h, from);
 	chain_update(from->root);
+	lend(h);
 	hal_cpu()->resched = 1;
 }
 
@@ -207,7 +258,7 @@ static void handler_next(struct ec *h)
 	if (h->orphan) {
 		h->orphan = 0;
 		chain_update(h); /* leaves the run queue */
-		h->priority = 0;
+		h->priority = h->effective = 0;
 	}
 	while (h->status == EC_IDLE && h->queue_head) {
 		struct ec *from = h->queue_head;
@@ -220,6 +271,7 @@ static void handler_next(struct ec *h)
 		}
 		handler_start(h, from, from->queue_badge, m);
 		chain_update(h->root);
+		lend(h);
 	}
 	stop_dying(hal_cpu());
 }
@@ -251,8 +303,10 @@ status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint
 		reply_message(h, to, &m);
 	else
 		reply_fault(to, &m);
-	if (h->queue_head)
+	if (h->queue_head) {
 		handler_next(h);
+		lend(to); /* what was lent to get `h` free goes back */
+	}
 	if (to->status == EC_READY && !to->suspended && !cpu->resched) {
 		if (to->call_kind == CALL_EXIT)
 			hal_switch_guest(cpu, to);
@@ -272,7 +326,7 @@ static void handler_orphan(struct ec *h, struct ec *root)
 
 	h->caller = NULL;
 	h->orphan = 1;
-	h->priority = root->priority;
+	h->priority = h->effective = root->effective;
 	for (i = h; i; i = i->status == EC_CALL ? i->partner : NULL) /* at most CALL_MAX_DEPTH */
 		i->root = h;
 	h->leaf = leaf;
@@ -281,15 +335,11 @@ static void handler_orphan(struct ec *h, struct ec *root)
 
 void ec_disconnect(struct ec *e)
 {
-	struct ec **p;
-
 	if (e->partner && e->status == EC_CALL) {
 		handler_orphan(e->partner, e->root);
 	} else if (e->partner && e->status == EC_QUEUED) {
-		for (p = &e->partner->queue_head; *p && *p != e; p = &(*p)->queue_next)
-			;
-		if (*p)
-			*p = e->queue_next;
+		queue_remove(e->partner, e);
+		lend(e->partner);
 	}
 	e->partner = NULL;
 	if (e->caller) {
@@ -298,6 +348,7 @@ void ec_disconnect(struct ec *e)
 		e->caller = NULL;
 		c->root->leaf = c;
 		sender_abort(c);
+		lend(c);
 	}
 	while (e->queue_head) {
 		struct ec *from = e->queue_head;
@@ -315,10 +366,11 @@ static void stop_one(struct cpu *cpu, struct ec *e)
 	timer_cancel(cpu, &e->deadline);
 	timer_cancel(cpu, &e->replenish);
 	chain_update(e); /* leaves the run queue */
+	e->effective = e->priority;
 	e->throttled = 0;
 	if (e->orphan) {
 		e->orphan = 0;
-		e->priority = 0;
+		e->priority = e->effective = 0;
 	}
 	if (cpu->current == e)
 		cpu->resched = 1;

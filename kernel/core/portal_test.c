@@ -251,6 +251,62 @@ static void the_handler_of_a_destroyed_caller_ends_its_work(void **state)
 	assert_int_equal(second->gpr[GPR_RAX], CAIRN_OK);
 }
 
+/* While a caller of priority 30 waits for the handler, nobody of priority 20 keeps the handler from going on. */
+static void a_waiting_caller_lends_its_priority(void **state)
+{
+	uint32_t middle_sel, high_sel;
+	struct ec *middle = make_thread(20, &middle_sel), *high = make_thread(30, &high_sel);
+
+	(void)state;
+	send(client, portal_sel, 0);
+	must(call1(RESUME, high_sel));
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, high);
+	send(high, portal_sel, 0);
+	must(call1(RESUME, middle_sel));
+	schedule(&host.cpu);
+	assert_int_equal(client->effective, 30);
+	assert_ptr_equal(host.cpu.current, handler);
+	assert_ptr_equal(host.cpu.sc, client);
+	reply(handler, 0);
+	schedule(&host.cpu);
+	assert_int_equal(client->effective, 10); /* given back with the answer */
+	assert_ptr_equal(host.cpu.current, handler);
+	assert_ptr_equal(handler->root, high);
+	reply(handler, 0);
+	must(call1(SUSPEND, high_sel));
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, middle);
+}
+
+/* Who waits behind somebody that waits lends to both. */
+static void lending_reaches_whom_the_lender_waits_for(void **state)
+{
+	uint32_t second_sel, second_portal, low_sel, high_sel;
+	struct ec *second = make_thread(0, &second_sel), *low = make_thread(5, &low_sel);
+	struct ec *high = make_thread(30, &high_sel);
+
+	(void)state;
+	second_portal = make_portal(second_sel, 0, 0);
+	send(client, portal_sel, 0); /* client -> handler */
+	must(call1(SUSPEND, handler_sel));
+	must(call1(RESUME, low_sel));
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, low);
+	send(low, second_portal, 0); /* low -> second, which then waits for handler */
+	assert_ptr_equal(host.cpu.current, second);
+	send(second, portal_sel, 0);
+	must(call1(RESUME, high_sel));
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, high);
+	send(high, second_portal, 0);
+	assert_int_equal(low->effective, 30);
+	assert_int_equal(client->effective, 30);
+	must(call2(DELETE, 0, high_sel)); /* the lender goes: so does what it lent */
+	assert_int_equal(low->effective, 5);
+	assert_int_equal(client->effective, 10);
+}
+
 static void a_destroyed_caller_leaves_the_queue(void **state)
 {
 	struct ec *second;
@@ -519,6 +575,8 @@ int main(void)
 		test(a_portal_of_another_cpu_is_refused),
 		test(calls_nest_eight_deep),
 		test(callers_queue_by_priority),
+		test(a_waiting_caller_lends_its_priority),
+		test(lending_reaches_whom_the_lender_waits_for),
 		test(a_suspended_handler_keeps_the_message),
 		test(a_suspended_caller_does_not_go_on),
 		test(the_handler_of_a_suspended_caller_works_on),

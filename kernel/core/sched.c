@@ -12,7 +12,7 @@ static uint64_t ticks(uint64_t us)
 
 static void run_insert(struct cpu *cpu, struct ec *e)
 {
-	struct ec *head = cpu->run[e->priority];
+	struct ec *head = cpu->run[e->effective];
 
 	if (head) {
 		e->run_next = head;
@@ -21,8 +21,8 @@ static void run_insert(struct cpu *cpu, struct ec *e)
 		head->run_prev = e;
 	} else {
 		e->run_next = e->run_prev = e;
-		cpu->run[e->priority] = e;
-		cpu->ready |= 1ull << e->priority;
+		cpu->run[e->effective] = e;
+		cpu->ready |= 1ull << e->effective;
 	}
 	e->queued = 1;
 }
@@ -30,13 +30,13 @@ static void run_insert(struct cpu *cpu, struct ec *e)
 static void run_remove(struct cpu *cpu, struct ec *e)
 {
 	if (e->run_next == e) {
-		cpu->run[e->priority] = NULL;
-		cpu->ready &= ~(1ull << e->priority);
+		cpu->run[e->effective] = NULL;
+		cpu->ready &= ~(1ull << e->effective);
 	} else {
 		e->run_next->run_prev = e->run_prev;
 		e->run_prev->run_next = e->run_next;
-		if (cpu->run[e->priority] == e)
-			cpu->run[e->priority] = e->run_next;
+		if (cpu->run[e->effective] == e)
+			cpu->run[e->effective] = e->run_next;
 	}
 	e->queued = 0;
 }
@@ -52,13 +52,26 @@ void chain_update(struct ec *root)
 	can = root->leaf->status == EC_READY && !root->leaf->suspended && !root->leaf->held && !root->throttled;
 	if (can && !root->queued) {
 		run_insert(cpu, root);
-		if (!cpu->sc || root->priority >= cpu->sc->priority)
+		if (!cpu->sc || root->effective >= cpu->sc->effective)
 			cpu->resched = 1;
 	} else if (!can && root->queued) {
 		run_remove(cpu, root);
 		if (cpu->sc == root)
 			cpu->resched = 1;
 	}
+}
+
+void chain_priority(struct ec *root, uint32_t effective)
+{
+	struct cpu *cpu = hal_cpu();
+
+	if (effective == root->effective)
+		return;
+	if (root->queued)
+		run_remove(cpu, root);
+	root->effective = effective;
+	cpu->resched = 1; /* schedule() compares anew */
+	chain_update(root);
 }
 
 void timer_cancel(struct cpu *cpu, struct timer *t)
@@ -201,7 +214,7 @@ void schedule(struct cpu *cpu)
 		next = cpu->ready ? cpu->run[63 - (uint32_t)__builtin_clzll(cpu->ready)] : NULL;
 		if (next && !next->slice) {
 			next->slice = ticks(SLICE_US);
-			cpu->run[next->priority] = next->run_next; /* round robin */
+			cpu->run[next->effective] = next->run_next; /* round robin */
 			next = next->run_next;
 		}
 		cpu->sc = next;
