@@ -18,10 +18,11 @@ static void init_vcpu(struct vcpu *to)
 	if (to->index == 0)
 		return; /* an INIT of the bootstrap vCPU is a reset; Linux resets by other means */
 	lapic_reset(&to->lapic, to->lapic.id, false);
+	to->offered = 0; /* it may be taken by now: the new APIC knows nothing of it */
 	to->wait_for_sipi = true;
 	to->sipi_pending = false;
 	to->halted = false;
-	to->nmi_pending = false;
+	to->nmi_pending = to->nmi_masked = to->nmi_stepping = false;
 }
 
 /* R-ACT-4: while it waits for a SIPI, nothing else arrives. */

@@ -38,7 +38,7 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 	}
 	v->lapic.tpr = s->cr8 << 4 & 0xf0;
 	v->event.info = 0;
-	if (!(s->vectoring_info & EVENT_VALID))
+	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)
 		return;
 	v->event = event_reinject(s->vectoring_info, s->vectoring_error, s->inst_len);
 	if (give_back(v, v->event.info))

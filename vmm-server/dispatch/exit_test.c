@@ -725,6 +725,72 @@ static void second_vcpu_waits_for_its_sipi(void **state)
 	assert_int_equal(state_page[1].seg[SEG_CS].base, 0x9a000); /* R-ACT-3 */
 }
 
+static const struct apic_message init_others = {
+	.delivery = APIC_INIT, .shorthand = APIC_TO_OTHERS, .assert = true, .level = true};
+static const struct apic_message sipi_others = {
+	.delivery = APIC_SIPI, .vector = 0x9a, .shorthand = APIC_TO_OTHERS};
+
+/* Two vCPUs, both running. */
+static struct vcpu *start_second(void)
+{
+	make_vm(2, false);
+	(void)exit_dispatch(v, EXIT_STARTUP);
+	(void)exit_dispatch(&vm.vcpu[1], EXIT_STARTUP);
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(&vm.vcpu[1], EXIT_RECALL) & VCPU_REPLY_HALT);
+	return &vm.vcpu[1];
+}
+
+static void sipi_before_the_first_entry_is_not_lost(void **state)
+{
+	(void)state;
+	make_vm(2, false);
+	(void)exit_dispatch(v, EXIT_STARTUP);
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(&vm.vcpu[1], EXIT_STARTUP) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].seg[SEG_CS].base, 0x9a000);
+}
+
+static void init_forgets_the_interrupt_that_was_just_taken(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_accept(&second->lapic, 0xf3, false);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(state_page[1].virq, EVENT_VALID | 0xf3);
+	bus_send(v, &init_others);
+	state_page[1].virq = 0; /* it took it before it saw the INIT */
+	assert_true(exit_dispatch(second, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(second->lapic.isr_words, 0);
+}
+
+static void init_cancels_what_the_vcpu_was_doing(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	/* It exits with HLT, or asks for all state, and the INIT comes before that is handled. */
+	state_page[1].inst_len = 1;
+	second->nmi_masked = true;
+	second->redo = true;
+	second->redo_rip = state_page[1].rip;
+	bus_send(v, &init_others);
+	state_page[1].vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | VECTOR_PF;
+	assert_true(exit_dispatch(second, EXIT_HLT) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].inject_info, 0);
+	state_page[1].vectoring_info = 0;
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(second, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].rip, 0);
+	assert_false(second->nmi_masked);
+	/* A triple fault after the INIT does not count either. */
+	bus_send(v, &init_others);
+	assert_true(exit_dispatch(second, EXIT_SHUTDOWN) & VCPU_REPLY_HALT);
+	assert_int_equal(vm.mailbox.end, END_NONE);
+}
+
 /* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers
  * watch). */
 static void any_state_is_survived(void **state)
@@ -799,6 +865,9 @@ int main(void)
 		cmocka_unit_test_setup(instruction_swapped_behind_the_exit_gains_nothing, setup),
 		cmocka_unit_test_setup(next_nmi_waits_for_the_iret, setup),
 		cmocka_unit_test_setup(second_vcpu_waits_for_its_sipi, setup),
+		cmocka_unit_test_setup(sipi_before_the_first_entry_is_not_lost, setup),
+		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
+		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
