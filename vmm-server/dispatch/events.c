@@ -34,8 +34,11 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 	v->reply = 0;
 	if (v->offered && !(s->virq & EVENT_VALID)) {
 		lapic_take(&v->lapic, (uint8_t)v->offered);
+		if (v->again)
+			lapic_accept(&v->lapic, (uint8_t)v->offered, v->again_level);
 		v->offered = 0;
 	}
+	v->again = false;
 	v->lapic.tpr = s->cr8 << 4 & 0xf0;
 	v->event.info = 0;
 	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)

@@ -766,6 +766,33 @@ static void init_forgets_the_interrupt_that_was_just_taken(void **state)
 	assert_int_equal(second->lapic.isr_words, 0);
 }
 
+static void interrupt_sent_again_while_the_first_is_served_is_not_lost(void **state)
+{
+	const struct apic_message ipi = {.vector = 0xfb, .shorthand = APIC_TO_OTHERS};
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(state_page[1].virq, EVENT_VALID | 0xfb);
+	/* Not taken yet: one and the same. */
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	state_page[1].virq = 0;
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(second->lapic.irr_words, 0);
+	lapic_write(&second->lapic, LAPIC_EOI, 0, 0, &(struct lapic_effects){0});
+	/* Taken, and sent again before the vCPU exits. */
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	state_page[1].virq = 0;
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(second->lapic.isr[7], 1u << 27);
+	assert_int_equal(second->lapic.irr[7], 1u << 27);
+}
+
 static void init_cancels_what_the_vcpu_was_doing(void **state)
 {
 	struct vcpu *second = start_second();
@@ -868,6 +895,8 @@ int main(void)
 		cmocka_unit_test_setup(sipi_before_the_first_entry_is_not_lost, setup),
 		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
 		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
+		cmocka_unit_test_setup(
+			interrupt_sent_again_while_the_first_is_served_is_not_lost, setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 

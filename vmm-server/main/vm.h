@@ -39,6 +39,8 @@ struct vcpu {
 	uint32_t have;	    /* groups (VCPU_MTD_*) of *state that are current in this exit */
 	uint64_t reply;	    /* groups changed, VCPU_REPLY_* */
 	uint32_t offered;   /* what we put into state->virq */
+	bool again;	    /* another vCPU sent the offered vector once more meanwhile … */
+	bool again_level;   /* … level-triggered */
 	struct event event; /* to be injected at the next entry */
 	bool nmi_pending, nmi_masked;
 	bool nmi_stepping,
