@@ -679,6 +679,30 @@ static void instruction_swapped_behind_the_exit_gains_nothing(void **state)
 	(void)exit_dispatch(v, EXIT_RECALL);
 	assert_true(injected(VECTOR_GP));
 	assert_int_equal(s->pat, 0x0007040600070406);
+	/* What runs natively meets CR4 there; here it must, too. */
+	s->cr4 |= 1u << 2 | 1u << 11; /* TSD, UMIP */
+	CODE_BYTES(0x0f, 0x31);	      /* rdtsc */
+	(void)exit_dispatch(v, EXIT_OTHER);
+	assert_true(injected(VECTOR_GP));
+	CODE_BYTES(0x0f, 0x01, 0xe0); /* smsw eax */
+	s->inject_info = 0;
+	(void)exit_dispatch(v, EXIT_OTHER);
+	assert_true(injected(VECTOR_GP));
+}
+
+static void wider_port_access_swapped_behind_the_exit_is_not_made(void **state)
+{
+	(void)state;
+	s->cpl = 3;
+	s->gpr[GPR_RAX] = 0x06000000; /* its fourth byte would be a reset */
+	s->gpr[GPR_RDX] = 0xcf6;
+	s->qualification = 1u << 4 | 0xcf6u << 16; /* out dx, al: allowed by its bitmap */
+	CODE_BYTES(0xef);			   /* out dx, eax */
+	(void)exit_dispatch(v, EXIT_IO);
+	assert_true(v->redo);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(vm.mailbox.end, END_NONE);
+	assert_int_equal(s->rip, CODE);
 }
 
 static void next_nmi_waits_for_the_iret(void **state)
@@ -890,13 +914,15 @@ int main(void)
 		cmocka_unit_test_setup(exceptions_asked_for_are_reflected, setup),
 		cmocka_unit_test_setup(hypercalls_are_not_offered, setup),
 		cmocka_unit_test_setup(instruction_swapped_behind_the_exit_gains_nothing, setup),
+		cmocka_unit_test_setup(wider_port_access_swapped_behind_the_exit_is_not_made,
+				       setup),
 		cmocka_unit_test_setup(next_nmi_waits_for_the_iret, setup),
 		cmocka_unit_test_setup(second_vcpu_waits_for_its_sipi, setup),
 		cmocka_unit_test_setup(sipi_before_the_first_entry_is_not_lost, setup),
 		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
 		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
-		cmocka_unit_test_setup(
-			interrupt_sent_again_while_the_first_is_served_is_not_lost, setup),
+		cmocka_unit_test_setup(interrupt_sent_again_while_the_first_is_served_is_not_lost,
+				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 

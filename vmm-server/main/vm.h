@@ -49,7 +49,8 @@ struct vcpu {
 	uint8_t sipi_vector;
 	bool redo; /* the instruction at redo_rip exited, and is emulated once all state is here */
 	uint64_t redo_rip;
-	int32_t redo_port;
+	int32_t redo_port;  /* -1: it is no port I/O */
+	uint32_t redo_size; /* bytes of the port I/O */
 	uint64_t tsc_offset;
 	uint64_t misc_enable, mtrr_default, hwcr;
 	struct lapic lapic;
