@@ -39,7 +39,8 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 		v->offered = 0;
 	}
 	v->again = false;
-	v->lapic.tpr = s->cr8 << 4 & 0xf0;
+	if (v->lapic.tpr >> 4 != (s->cr8 & 0xf)) /* MOV CR8 clears TPR's lower half */
+		v->lapic.tpr = s->cr8 << 4 & 0xf0;
 	v->event.info = 0;
 	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)
 		return;

@@ -524,6 +524,50 @@ static void deadline_in_the_past_interrupts_at_once(void **state)
 	assert_int_equal(s->deadline, ~0ull);
 }
 
+static void timers_and_clock_survive_a_write_of_the_tsc(void **state)
+{
+	struct lapic_effects effects = {0};
+
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_LVT_TIMER, 2u << 17 | 0xec, 0, &effects);
+	(void)wrmsr(0x6e0, 1ull << 62);
+	assert_int_equal(s->virq, 0);
+	(void)wrmsr(0x10, 1ull << 63); /* past the deadline, by a larger offset than that */
+	assert_int_equal(s->virq, EVENT_VALID | 0xec);
+	/* A count goes on as it was, seen from outside. */
+	lapic_write(&v->lapic, LAPIC_LVT_TIMER, 0xed, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_TIMER_DIVIDE, 0xa, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_TIMER_INITIAL, 0x80000000, vcpu_tsc(v), &effects);
+	(void)wrmsr(0x10, 5);
+	assert_in_range(v->lapic.timer_deadline, 1ull << 37, 1ull << 39);
+	/* Less than a day passes here. */
+	vm.legacy.start_tsc = cairn_tsc();
+	vm.legacy.tsc_khz = 1000000000;
+	(void)wrmsr(0x10, 1ull << 63);
+	io_write(v, 0x70, 1, 9);
+	assert_int_equal(io_read(v, 0x71, 1), 0x25);
+}
+
+static void registers_keep_what_is_written(void **state)
+{
+	uint64_t value;
+
+	(void)state;
+	(void)wrmsr(0x2ff, 0);
+	assert_int_equal(msr_read(v, 0x2ff, &value), MSR_DONE);
+	assert_int_equal(value, 0);
+	CODE_BYTES(0xa3, 0x80, 0x00, 0xe0, 0xfe); /* mov [0xfee00080], eax */
+	s->gpr[GPR_RAX] = 0x57;
+	s->qualification2 = 0xfee00080;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(v->lapic.tpr, 0x57);
+	s->cr8 = 6;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(v->lapic.tpr, 0x60);
+}
+
 static void control_registers_are_checked(void **state)
 {
 	(void)state;
@@ -903,6 +947,8 @@ int main(void)
 		cmocka_unit_test_setup(pat_takes_only_memory_types, setup),
 		cmocka_unit_test_setup(non_canonical_addresses_fault, setup),
 		cmocka_unit_test_setup(deadline_in_the_past_interrupts_at_once, setup),
+		cmocka_unit_test_setup(timers_and_clock_survive_a_write_of_the_tsc, setup),
+		cmocka_unit_test_setup(registers_keep_what_is_written, setup),
 		cmocka_unit_test_setup(control_registers_are_checked, setup),
 		cmocka_unit_test_setup(apic_registers_are_memory, setup),
 		cmocka_unit_test_setup(

@@ -52,7 +52,8 @@ struct vcpu {
 	int32_t redo_port;  /* -1: it is no port I/O */
 	uint32_t redo_size; /* bytes of the port I/O */
 	uint64_t tsc_offset;
-	uint64_t misc_enable, mtrr_default, hwcr;
+	uint64_t misc_enable, hwcr;
+	uint64_t mtrr_default; /* as it differs from its value at reset */
 	struct lapic lapic;
 	struct vmce vmce;
 	struct cpuid_table cpuid;
