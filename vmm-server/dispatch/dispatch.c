@@ -218,8 +218,13 @@ static bool end_nmi_step(struct vcpu *v)
 	v->nmi_masked = false;
 	s->exceptions = vm.exceptions;
 	v->reply |= VCPU_MTD_CTL;
-	if (!stepped || v->own_tf)
+	if (v->own_tf)
 		return false;
+	if (!stepped) { /* the frame of the fault shall not hold our TF */
+		s->rflags &= ~RFLAGS_TF;
+		v->reply |= VCPU_MTD_FLAGS;
+		return false;
+	}
 	s->dr6 &= ~DR6_BS;
 	v->reply |= VCPU_MTD_DR;
 	return true;

@@ -770,6 +770,20 @@ static void next_nmi_waits_for_the_iret(void **state)
 	assert_int_equal(s->dr6 & 1u << 14, 0);
 }
 
+static void fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf(void **state)
+{
+	(void)state;
+	CODE_BYTES(0xcf);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_true(s->rflags & RFLAGS_TF);
+	s->intr_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | VECTOR_AC;
+	assert_true(exit_dispatch(v, EXIT_EXCEPTION) & VCPU_MTD_FLAGS);
+	assert_true(injected(VECTOR_AC));
+	assert_false(s->rflags & RFLAGS_TF);
+}
+
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
@@ -963,6 +977,8 @@ int main(void)
 		cmocka_unit_test_setup(wider_port_access_swapped_behind_the_exit_is_not_made,
 				       setup),
 		cmocka_unit_test_setup(next_nmi_waits_for_the_iret, setup),
+		cmocka_unit_test_setup(fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf,
+				       setup),
 		cmocka_unit_test_setup(second_vcpu_waits_for_its_sipi, setup),
 		cmocka_unit_test_setup(sipi_before_the_first_entry_is_not_lost, setup),
 		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
