@@ -193,8 +193,6 @@ static void offer_interrupt(struct vcpu *v)
 
 	if (v->state->virq != want) {
 		v->state->virq = want;
-		if (v->event.info == 0)
-			v->state->inject_info = 0;
 		v->reply |= VCPU_MTD_INJECT;
 	}
 	v->offered = want;
