@@ -24,7 +24,7 @@ static uint8_t *ram;
 static struct tty_channel tty;
 static struct server_info info;
 static struct vcpu_state state_page[2];
-static unsigned recalls, signals;
+static unsigned recalls, signals, log_lines;
 
 /* ---- what the kernel and libs would do ---- */
 
@@ -52,6 +52,7 @@ cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3,
 void cairn_log(const char *format, ...)
 {
 	(void)format;
+	log_lines++;
 }
 
 uint64_t cairn_ticks_from_us(uint64_t us)
@@ -397,6 +398,24 @@ static void guest_that_takes_no_machine_checks_shuts_down(void **state)
 	s->cr4 = 0;
 	assert_int_equal(exit_dispatch(v, EXIT_POISONED), VCPU_REPLY_STOP);
 	assert_int_equal(vm.mailbox.end, END_RESET);
+}
+
+static void guest_that_touches_a_lost_page_for_ever_does_not_flood_the_log(void **state)
+{
+	(void)state;
+	log_lines = signals = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		vm.report_second = cairn_tsc();
+		(void)exit_dispatch(v, EXIT_POISONED);
+		assert_true(injected(VECTOR_MC));
+		assert_true(vmce_write_msr(&v->vmce, MSR_MCG_STATUS, 0));
+	}
+	assert_in_range(log_lines, 1, 40);
+	assert_in_range(signals, 1, 40);
+	vm.report_second -= cairn_ticks_from_us(1000000);
+	log_lines = 0;
+	(void)exit_dispatch(v, EXIT_POISONED);
+	assert_int_equal(log_lines, 1);
 }
 
 static void machine_check_keeps_the_nmi_it_interrupted(void **state)
@@ -953,6 +972,8 @@ int main(void)
 		cmocka_unit_test_setup(interrupt_taken_but_not_delivered_waits_again, setup),
 		cmocka_unit_test_setup(lost_page_becomes_a_machine_check_with_its_address, setup),
 		cmocka_unit_test_setup(guest_that_takes_no_machine_checks_shuts_down, setup),
+		cmocka_unit_test_setup(
+			guest_that_touches_a_lost_page_for_ever_does_not_flood_the_log, setup),
 		cmocka_unit_test_setup(machine_check_keeps_the_nmi_it_interrupted, setup),
 		cmocka_unit_test_setup(early_notice_waits_for_cr4_and_comes_before_an_nmi, setup),
 		cmocka_unit_test_setup(amd_notice_is_found_by_polling, setup),

@@ -74,6 +74,8 @@ struct vm {
 	int tty_channel, mca_channel; /* -1: none */
 	uint64_t tty_deadline;	/* the console hears of what is in the ring at the latest now; 0:
 				   nothing is */
+	uint64_t report_second; /* when the second began in which … */
+	uint32_t reports;	/* … so many vMCEs were reported */
 	bool stopping;		/* no vCPU enters any more */
 	uint32_t lock;		/* between handlers of several vCPUs */
 	struct mailbox mailbox; /* between the control thread and the handlers */
