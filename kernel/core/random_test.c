@@ -104,7 +104,10 @@ static void check_tree(void)
 		if (c->parent)
 			check_child(c, &slots[c->parent]);
 		if (c->bound) {
-			claim(c->type == CAP_FRAME && !bound_page[page_of(c->base)]);
+			claim(c->type == CAP_FRAME || c->type == CAP_IRQ || c->type == CAP_MACHINECHECK);
+		}
+		if (c->bound && c->type == CAP_FRAME) {
+			claim(!bound_page[page_of(c->base)]);
 			bound_page[page_of(c->base)] = 1;
 		}
 		if (!c->original)
@@ -257,7 +260,7 @@ static void check_contexts(void)
 		claim(e->queued == (e->priority && e->status == EC_READY && !e->suspended));
 	}
 	for_each_slot(s) {
-		if (slots[s].bound)
+		if (slots[s].bound && slots[s].type == CAP_FRAME)
 			buffers--;
 		if ((slots[s].type == CAP_THREAD || slots[s].type == CAP_VCPU) && slots[s].original)
 			n -= ((const struct ec *)host_ram(slots[s].base))->status != EC_NEW;

@@ -119,6 +119,22 @@ static void an_interrupt_line_notifies_its_thread(void **state)
 	assert_int_equal(host.line[4].unmasked, 1);
 }
 
+/* A binding lasts as long as the capability it was made with, or until another one makes its own. */
+static void a_binding_goes_with_its_capability(void **state)
+{
+	uint32_t first = copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), second = copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), t;
+	struct ec *e = make_thread(5, &t);
+
+	(void)state;
+	must(call2(IRQ_BIND, first, t));
+	must_be(CAIRN_ERR_BUSY, call3(MOVE, first, S_TABLE, ROOT_SLOTS - 1));
+	must(call2(IRQ_BIND, second, t));
+	must(call2(DELETE, S_TABLE, first));
+	assert_ptr_equal(host.line[4].thread, e);
+	must(call2(DELETE, S_TABLE, second));
+	assert_null(host.line[4].thread);
+}
+
 static void fs_base_is_a_user_address(void **state)
 {
 	uint32_t t;
@@ -170,6 +186,7 @@ int main(void)
 		test(rights_are_checked_in_every_call),
 		test(ports_stay_in_their_range),
 		test(an_interrupt_line_notifies_its_thread),
+		test(a_binding_goes_with_its_capability),
 		test(fs_base_is_a_user_address),
 		test(a_portal_mask_names_groups_only),
 		test(debug_characters_reach_the_machine),
