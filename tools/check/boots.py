@@ -47,6 +47,39 @@ def stage_target(report):
                 report.fail(f"{title}/image", watch.lap(), reason)
                 continue
             run_target(report, title, qemu(cpu, ["-kernel", image]), TARGET_SIGHTS.get(system, ""))
+    judge_panic(report, os.path.join(TOP, "systems", "tests.toml"))
+
+
+# struct image_header: magic, version, module_count, size, root_entry, root_slots.
+HEADER, ROOT_SLOTS = re.compile(rb"Cairn-Im\x01\0\0\0"), 32
+
+
+def judge_panic(report, description):
+    """A damaged image ends in a panic that says what, where, the registers, and then stands still."""
+    watch, log = Watch(), log_path("target", "panic")
+    image, reason = builds.compose("release", description)
+    if reason:
+        report.fail("panic/image", watch.lap(), reason)
+        return
+    with open(image, "rb") as file:
+        data = bytearray(file.read())
+    for header in HEADER.finditer(bytes(data)):
+        data[header.start() + ROOT_SLOTS] = 32
+        data[header.start() + ROOT_SLOTS + 1:header.start() + ROOT_SLOTS + 8] = bytes(7)
+    damaged = log + ".elf"
+    with open(damaged, "wb") as file:
+        file.write(data)
+    wanted = [r"cairn: panic: the root-task's CapTable is too small, at 0xffffffff8\w+$",
+              r"^rax 0x\w+ rbx 0x\w+", r"^rip 0xffffffff8\w+ cs 0x8 ", r"^cairn: stopped$"]
+    try:
+        for line, _ in lines_of(qemu("amd", ["-kernel", damaged]), log, TARGET_LIMIT):
+            if wanted and re.search(wanted[0], line.strip()):
+                del wanted[0]
+            if not wanted:
+                break
+    except (TooLong, OSError) as error:
+        reason = str(error)
+    report.judge("panic/says-what-and-where", watch.lap(), f"not seen: {wanted[0]} {reason}" if wanted else "", log)
 
 
 def run_target(report, title, command, sight=""):

@@ -213,12 +213,13 @@ uint64_t emu_fetch_address(const struct vcpu_state *state);
 /* ---- Guest page-table walk ---- */
 
 /* The access: bits of the #PF error code (SDM vol. 3, 4.7), and: */
-#define EMU_WALK_WRITE	  0x2u
-#define EMU_WALK_USER	  0x4u
-#define EMU_WALK_FETCH	  0x10u
-#define EMU_WALK_IMPLICIT 0x100u /* by the CPU itself (descriptor tables): AC does not excuse it   \
-				  */
-#define EMU_WALK_PROBE 0x200u	 /* leave accessed and dirty bits alone */
+#define EMU_WALK_WRITE 0x2u
+#define EMU_WALK_USER  0x4u
+#define EMU_WALK_FETCH 0x10u
+#define EMU_WALK_IMPLICIT                                                                          \
+	0x100u		      /* by the CPU itself (descriptor tables): AC does not excuse it      \
+			       */
+#define EMU_WALK_PROBE 0x200u /* leave accessed and dirty bits alone */
 
 /* What the walk depends on. */
 struct emu_paging {

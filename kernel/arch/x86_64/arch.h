@@ -39,6 +39,7 @@ void serial_putc(char c);
 /* %s %x (uint64_t) %u (uint64_t) only. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void panic_frame(const char *what, const struct trap_frame *f);
+extern int panic_has_idt; /* a panic can trap, to show the registers */
 /* Stops the machine for good: no VM entry, no return to user level. */
 _Noreturn void stop(void);
 

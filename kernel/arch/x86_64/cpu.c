@@ -129,6 +129,7 @@ void cpu_init(struct percpu *p)
 	image_unmap(p->guard_mc);
 	idt_init();
 	tables_init(p);
+	panic_has_idt = 1;
 	control_registers();
 	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);

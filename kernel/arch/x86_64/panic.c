@@ -10,32 +10,28 @@ _Noreturn void stop(void)
 		__asm__ volatile("cli; hlt");
 }
 
-static void print_registers(const struct trap_frame *f)
-{
-	print("rax %lx rbx %lx rcx %lx rdx %lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	print("rsi %lx rdi %lx rbp %lx rsp %lx\n", f->rsi, f->rdi, f->rbp, f->rsp);
-	print("r8 %lx r9 %lx r10 %lx r11 %lx\n", f->r8, f->r9, f->r10, f->r11);
-	print("r12 %lx r13 %lx r14 %lx r15 %lx\n", f->r12, f->r13, f->r14, f->r15);
-	print("rip %lx cs %lx rflags %lx ss %lx error %lx\n", f->rip, f->cs, f->rflags, f->ss, f->error);
-	print("cr0 %lx cr2 %lx cr3 %lx cr4 %lx\n", read_cr0(), read_cr2(), read_cr3(), read_cr4());
-}
+static int panicking;
+int panic_has_idt;
 
 _Noreturn void panic_frame(const char *what, const struct trap_frame *f)
 {
-	print("\ncairn: panic: %s, vector %lu\n", what, f->vector);
-	print_registers(f);
+	if (!panicking)
+		print("\ncairn: panic: %s, vector %lu\n", what, f->vector);
+	print("rax 0x%lx rbx 0x%lx rcx 0x%lx rdx 0x%lx\n", f->rax, f->rbx, f->rcx, f->rdx);
+	print("rsi 0x%lx rdi 0x%lx rbp 0x%lx rsp 0x%lx\n", f->rsi, f->rdi, f->rbp, f->rsp);
+	print("r8 0x%lx r9 0x%lx r10 0x%lx r11 0x%lx\n", f->r8, f->r9, f->r10, f->r11);
+	print("r12 0x%lx r13 0x%lx r14 0x%lx r15 0x%lx\n", f->r12, f->r13, f->r14, f->r15);
+	print("rip 0x%lx cs 0x%lx rflags 0x%lx ss 0x%lx error 0x%lx\n", f->rip, f->cs, f->rflags, f->ss, f->error);
+	print("cr0 0x%lx cr2 0x%lx cr3 0x%lx cr4 0x%lx\n", read_cr0(), read_cr2(), read_cr3(), read_cr4());
 	stop();
 }
 
 _Noreturn void hal_panic(const char *what)
 {
-	struct trap_frame f = {0};
-
-	__asm__ volatile("mov %%rbx, %0; mov %%rbp, %1; mov %%rsp, %2; mov %%r12, %3"
-			 : "=m"(f.rbx), "=m"(f.rbp), "=m"(f.rsp), "=m"(f.r12));
-	f.rip = (uint64_t)__builtin_return_address(0);
-	print("\ncairn: panic: %s\n", what);
-	print_registers(&f);
+	print("\ncairn: panic: %s, at 0x%lx\n", what, (uint64_t)__builtin_return_address(0));
+	panicking = 1;
+	if (panic_has_idt)
+		__asm__ volatile("ud2"); /* trap_kernel comes to panic_frame with all registers as they are here */
 	stop();
 }
 
