@@ -89,6 +89,7 @@ _RECORD = re.compile(
     r"addr (?P<addr>0x[0-9a-f]+) misc (?P<misc>0x[0-9a-f]+) mcg (?P<mcg>0x[0-9a-f]+) context (?P<context>[\w-]+) "
     r"owner (?P<owner>\S+) class (?P<class>[\w-]+) action (?P<action>[\w-]+)"
 )
+# In the order of enum mca_context (kernel/abi/cairn/mca.h), which the kernel prints as a number, from 1 on.
 CONTEXTS = ("guest-user", "guest-kernel", "kernel", "server", "idle")
 
 
