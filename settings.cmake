@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The options of a build, in one place (seL4's habit); init-build.sh loads this file, and -DNAME=VALUE overrides.
 
-set(PRESET "debug" CACHE STRING "debug: assertions, debug_write, injection; release: neither")
+set(PRESET "debug" CACHE STRING "debug: with the hypercall debug_write; release: without")
 set_property(CACHE PRESET PROPERTY STRINGS debug release)
 
 set(CAIRN_COMPILER "gcc" CACHE STRING "gcc or clang, for everything")

@@ -330,6 +330,12 @@ void lapic_write_deadline(struct lapic *lapic, uint64_t value)
 		lapic->timer_deadline = value;
 }
 
+void lapic_tsc_moved(struct lapic *lapic, uint64_t by)
+{
+	if ((lapic->lvt[LVT_TIMER] & TIMER_MODE) < TIMER_TSC_DEADLINE && lapic->timer_deadline)
+		lapic->timer_deadline += by;
+}
+
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level)
 {
 	if (!lapic->enabled || !(lapic->svr & SVR_ENABLE))

@@ -83,6 +83,10 @@ bool lapic_write_base(struct lapic *lapic, uint64_t value);
 uint64_t lapic_read_deadline(const struct lapic *lapic);
 void lapic_write_deadline(struct lapic *lapic, uint64_t value);
 
+/* The guest set its TSC forward by `by` (modulo 2^64): a deadline stays where it is, a count goes
+ * on. */
+void lapic_tsc_moved(struct lapic *lapic, uint64_t by);
+
 /* A fixed or lowest-priority interrupt arrives. */
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level);
 

@@ -18,10 +18,23 @@ static void init_vcpu(struct vcpu *to)
 	if (to->index == 0)
 		return; /* an INIT of the bootstrap vCPU is a reset; Linux resets by other means */
 	lapic_reset(&to->lapic, to->lapic.id, false);
+	to->offered = 0; /* it may be taken by now: the new APIC knows nothing of it */
 	to->wait_for_sipi = true;
 	to->sipi_pending = false;
 	to->halted = false;
-	to->nmi_pending = false;
+	to->nmi_pending = to->nmi_masked = to->nmi_stepping = false;
+}
+
+/*
+ * The vector that `to` has on offer may be in service on its CPU already, which shows only when it
+ * exits: then its bit in IRR stands for what was taken, and this interrupt needs one of its own.
+ */
+static void note_repeat(struct vcpu *to, const struct apic_message *message)
+{
+	if (to->offered != (EVENT_VALID | message->vector))
+		return;
+	to->again = true;
+	to->again_level = message->level;
 }
 
 /* R-ACT-4: while it waits for a SIPI, nothing else arrives. */
@@ -60,6 +73,8 @@ void bus_send(struct vcpu *from, const struct apic_message *message)
 		if (!lapic_matches(&to->lapic, message, to == from))
 			continue;
 		deliver(to, message);
+		if (to != from && message->delivery <= APIC_LOWEST)
+			note_repeat(to, message);
 		wake(from, to);
 		if (message->delivery == APIC_LOWEST)
 			return; /* one of them is enough */

@@ -29,6 +29,16 @@ const uint32_t exit_groups[EXIT_CLASSES] = {
 };
 /* clang-format on */
 
+static void start_by_sipi(struct vcpu *v)
+{
+	boot_sipi_state(v->sipi_vector, v->state);
+	v->state->exceptions = vm.exceptions;
+	v->state->ctl_nmi_window = 0;
+	v->wait_for_sipi = false;
+	v->sipi_pending = false;
+	v->reply |= VCPU_MTD_ALL;
+}
+
 static void on_startup(struct vcpu *v)
 {
 	if (v->index == 0)
@@ -40,6 +50,20 @@ static void on_startup(struct vcpu *v)
 	v->state->tsc_offset = 0;
 	v->state->deadline = 0;
 	v->reply = VCPU_MTD_ALL;
+	if (v->sipi_pending) /* the recall found a vCPU that had not been started yet */
+		start_by_sipi(v);
+}
+
+/*
+ * An INIT came while this vCPU ran: what it exited for, and what was being delivered, belongs to a
+ * state that is gone. Nothing but a SIPI arrives (R-ACT-4).
+ */
+static void on_any_after_init(struct vcpu *v)
+{
+	v->event.info = 0;
+	v->redo = false;
+	if (v->sipi_pending)
+		start_by_sipi(v);
 }
 
 static void take_notices(struct vcpu *v)
@@ -49,14 +73,6 @@ static void take_notices(struct vcpu *v)
 
 	while (mailbox_get(&vm.mailbox.notices, &gpa, &flags))
 		(void)vmce_queue_optional(&v->vmce, gpa);
-}
-
-static void start_by_sipi(struct vcpu *v)
-{
-	boot_sipi_state(v->sipi_vector, v->state);
-	v->wait_for_sipi = false;
-	v->sipi_pending = false;
-	v->reply |= VCPU_MTD_ALL;
 }
 
 static void on_recall(struct vcpu *v)
@@ -70,8 +86,6 @@ static void on_recall(struct vcpu *v)
 		vm.tty_deadline = 0;
 		io_poll(v);
 	}
-	if (v->sipi_pending)
-		start_by_sipi(v);
 	(void)lapic_timer_expire(&v->lapic, vcpu_tsc(v));
 	v->redo = false;
 	if (redo)
@@ -204,8 +218,13 @@ static bool end_nmi_step(struct vcpu *v)
 	v->nmi_masked = false;
 	s->exceptions = vm.exceptions;
 	v->reply |= VCPU_MTD_CTL;
-	if (!stepped || v->own_tf)
+	if (v->own_tf)
 		return false;
+	if (!stepped) { /* the frame of the fault shall not hold our TF */
+		s->rflags &= ~RFLAGS_TF;
+		v->reply |= VCPU_MTD_FLAGS;
+		return false;
+	}
 	s->dr6 &= ~DR6_BS;
 	v->reply |= VCPU_MTD_DR;
 	return true;
@@ -340,7 +359,10 @@ static __attribute__((noinline)) uint64_t full_exit(struct vcpu *v, uint64_t exi
 	exit_class &= EXIT_CLASSES - 1;
 	lock();
 	exit_begin(v, exit_class);
-	handlers[exit_class](v);
+	if (v->wait_for_sipi && exit_class != EXIT_STARTUP)
+		on_any_after_init(v);
+	else
+		handlers[exit_class](v);
 	reply = exit_end(v, exit_class);
 	unlock();
 	return reply;

@@ -4,9 +4,10 @@
 #include <cairn/log.h>
 #include "dispatch/exit.h"
 
-#define DR6_BS	(1ull << 14)
-#define CR4_MCE (1ull << 6)
-#define SHADOW	(VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
+#define DR6_BS		 (1ull << 14)
+#define CR4_MCE		 (1ull << 6)
+#define REPORTS_A_SECOND 32u
+#define SHADOW		 (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS)
 
 /* An event whose delivery did not happen and that nothing will repeat: back to where it waits
  * (R-RES-5). */
@@ -34,11 +35,15 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 	v->reply = 0;
 	if (v->offered && !(s->virq & EVENT_VALID)) {
 		lapic_take(&v->lapic, (uint8_t)v->offered);
+		if (v->again)
+			lapic_accept(&v->lapic, (uint8_t)v->offered, v->again_level);
 		v->offered = 0;
 	}
-	v->lapic.tpr = s->cr8 << 4 & 0xf0;
+	v->again = false;
+	if (v->lapic.tpr >> 4 != (s->cr8 & 0xf)) /* MOV CR8 clears TPR's lower half */
+		v->lapic.tpr = s->cr8 << 4 & 0xf0;
 	v->event.info = 0;
-	if (!(s->vectoring_info & EVENT_VALID))
+	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)
 		return;
 	v->event = event_reinject(s->vectoring_info, s->vectoring_error, s->inst_len);
 	if (give_back(v, v->event.info))
@@ -97,15 +102,32 @@ void retire(struct vcpu *v, unsigned length)
 	retired(v);
 }
 
-static void log_vmce(const struct vcpu *v, const char *kind, uint64_t gpa)
+/*
+ * A guest can touch a lost page again and again, and the log and the mca-server are everybody's:
+ * of one second only so many are told.
+ */
+static bool may_report(void)
 {
-	cairn_log("vMCE injected: %s gpa 0x%llx rip 0x%llx cpl %u", kind, (unsigned long long)gpa,
-		  (unsigned long long)v->state->rip, v->state->cpl);
+	uint64_t now = cairn_tsc();
+
+	if (now - vm.report_second >= cairn_ticks_from_us(1000000)) {
+		vm.report_second = now;
+		vm.reports = 0;
+	}
+	if (vm.reports == REPORTS_A_SECOND)
+		return false;
+	if (++vm.reports == REPORTS_A_SECOND)
+		cairn_log("many vMCEs: the next ones of this second are not reported");
+	return true;
 }
 
 /* The control thread tells the mca-server; a full ring costs only that report. */
-static void report_injected(uint64_t gpa, uint32_t flags)
+static void report_injected(const struct vcpu *v, const char *kind, uint64_t gpa, uint32_t flags)
 {
+	if (!may_report())
+		return;
+	cairn_log("vMCE injected: %s gpa 0x%llx rip 0x%llx cpl %u", kind, (unsigned long long)gpa,
+		  (unsigned long long)v->state->rip, v->state->cpl);
 	if (mailbox_put(&vm.mailbox.injected, gpa, flags))
 		bus_wake_control();
 }
@@ -121,8 +143,7 @@ void raise_lost_page(struct vcpu *v, uint64_t gpa)
 		return;
 	}
 	raise_fault(v, VECTOR_MC, 0, 0);
-	log_vmce(v, "AR", gpa);
-	report_injected(gpa, MCA_NOTICE_AR);
+	report_injected(v, "AR", gpa, MCA_NOTICE_AR);
 }
 
 /* Early notice of a lost page: Intel by #MC when the guest can take it, AMD in a bank that it
@@ -137,8 +158,7 @@ static bool next_optional(struct vcpu *v)
 	verdict = vmce_next_optional(&v->vmce, v->state->cr4 & CR4_MCE, &gpa);
 	if (verdict == VMCE_NOTHING)
 		return false;
-	log_vmce(v, "AO", gpa);
-	report_injected(gpa, MCA_NOTICE_AO);
+	report_injected(v, "AO", gpa, MCA_NOTICE_AO);
 	if (verdict != VMCE_INJECT)
 		return false;
 	v->event = event_exception(VECTOR_MC, 0);
@@ -189,8 +209,6 @@ static void offer_interrupt(struct vcpu *v)
 
 	if (v->state->virq != want) {
 		v->state->virq = want;
-		if (v->event.info == 0)
-			v->state->inject_info = 0;
 		v->reply |= VCPU_MTD_INJECT;
 	}
 	v->offered = want;

@@ -24,7 +24,7 @@ static uint8_t *ram;
 static struct tty_channel tty;
 static struct server_info info;
 static struct vcpu_state state_page[2];
-static unsigned recalls, signals;
+static unsigned recalls, signals, log_lines;
 
 /* ---- what the kernel and libs would do ---- */
 
@@ -52,6 +52,7 @@ cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3,
 void cairn_log(const char *format, ...)
 {
 	(void)format;
+	log_lines++;
 }
 
 uint64_t cairn_ticks_from_us(uint64_t us)
@@ -399,6 +400,24 @@ static void guest_that_takes_no_machine_checks_shuts_down(void **state)
 	assert_int_equal(vm.mailbox.end, END_RESET);
 }
 
+static void guest_that_touches_a_lost_page_for_ever_does_not_flood_the_log(void **state)
+{
+	(void)state;
+	log_lines = signals = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		vm.report_second = cairn_tsc();
+		(void)exit_dispatch(v, EXIT_POISONED);
+		assert_true(injected(VECTOR_MC));
+		assert_true(vmce_write_msr(&v->vmce, MSR_MCG_STATUS, 0));
+	}
+	assert_in_range(log_lines, 1, 40);
+	assert_in_range(signals, 1, 40);
+	vm.report_second -= cairn_ticks_from_us(1000000);
+	log_lines = 0;
+	(void)exit_dispatch(v, EXIT_POISONED);
+	assert_int_equal(log_lines, 1);
+}
+
 static void machine_check_keeps_the_nmi_it_interrupted(void **state)
 {
 	(void)state;
@@ -522,6 +541,50 @@ static void deadline_in_the_past_interrupts_at_once(void **state)
 	assert_int_equal(s->deadline, 0);
 	(void)wrmsr(0x6e0, ~0ull);
 	assert_int_equal(s->deadline, ~0ull);
+}
+
+static void timers_and_clock_survive_a_write_of_the_tsc(void **state)
+{
+	struct lapic_effects effects = {0};
+
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_LVT_TIMER, 2u << 17 | 0xec, 0, &effects);
+	(void)wrmsr(0x6e0, 1ull << 62);
+	assert_int_equal(s->virq, 0);
+	(void)wrmsr(0x10, 1ull << 63); /* past the deadline, by a larger offset than that */
+	assert_int_equal(s->virq, EVENT_VALID | 0xec);
+	/* A count goes on as it was, seen from outside. */
+	lapic_write(&v->lapic, LAPIC_LVT_TIMER, 0xed, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_TIMER_DIVIDE, 0xa, 0, &effects);
+	lapic_write(&v->lapic, LAPIC_TIMER_INITIAL, 0x80000000, vcpu_tsc(v), &effects);
+	(void)wrmsr(0x10, 5);
+	assert_in_range(v->lapic.timer_deadline, 1ull << 37, 1ull << 39);
+	/* Less than a day passes here. */
+	vm.legacy.start_tsc = cairn_tsc();
+	vm.legacy.tsc_khz = 1000000000;
+	(void)wrmsr(0x10, 1ull << 63);
+	io_write(v, 0x70, 1, 9);
+	assert_int_equal(io_read(v, 0x71, 1), 0x25);
+}
+
+static void registers_keep_what_is_written(void **state)
+{
+	uint64_t value;
+
+	(void)state;
+	(void)wrmsr(0x2ff, 0);
+	assert_int_equal(msr_read(v, 0x2ff, &value), MSR_DONE);
+	assert_int_equal(value, 0);
+	CODE_BYTES(0xa3, 0x80, 0x00, 0xe0, 0xfe); /* mov [0xfee00080], eax */
+	s->gpr[GPR_RAX] = 0x57;
+	s->qualification2 = 0xfee00080;
+	(void)exit_dispatch(v, EXIT_NESTED);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(v->lapic.tpr, 0x57);
+	s->cr8 = 6;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(v->lapic.tpr, 0x60);
 }
 
 static void control_registers_are_checked(void **state)
@@ -679,6 +742,30 @@ static void instruction_swapped_behind_the_exit_gains_nothing(void **state)
 	(void)exit_dispatch(v, EXIT_RECALL);
 	assert_true(injected(VECTOR_GP));
 	assert_int_equal(s->pat, 0x0007040600070406);
+	/* What runs natively meets CR4 there; here it must, too. */
+	s->cr4 |= 1u << 2 | 1u << 11; /* TSD, UMIP */
+	CODE_BYTES(0x0f, 0x31);	      /* rdtsc */
+	(void)exit_dispatch(v, EXIT_OTHER);
+	assert_true(injected(VECTOR_GP));
+	CODE_BYTES(0x0f, 0x01, 0xe0); /* smsw eax */
+	s->inject_info = 0;
+	(void)exit_dispatch(v, EXIT_OTHER);
+	assert_true(injected(VECTOR_GP));
+}
+
+static void wider_port_access_swapped_behind_the_exit_is_not_made(void **state)
+{
+	(void)state;
+	s->cpl = 3;
+	s->gpr[GPR_RAX] = 0x06000000; /* its fourth byte would be a reset */
+	s->gpr[GPR_RDX] = 0xcf6;
+	s->qualification = 1u << 4 | 0xcf6u << 16; /* out dx, al: allowed by its bitmap */
+	CODE_BYTES(0xef);			   /* out dx, eax */
+	(void)exit_dispatch(v, EXIT_IO);
+	assert_true(v->redo);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(vm.mailbox.end, END_NONE);
+	assert_int_equal(s->rip, CODE);
 }
 
 static void next_nmi_waits_for_the_iret(void **state)
@@ -702,6 +789,20 @@ static void next_nmi_waits_for_the_iret(void **state)
 	assert_int_equal(s->dr6 & 1u << 14, 0);
 }
 
+static void fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf(void **state)
+{
+	(void)state;
+	CODE_BYTES(0xcf);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_true(s->rflags & RFLAGS_TF);
+	s->intr_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | VECTOR_AC;
+	assert_true(exit_dispatch(v, EXIT_EXCEPTION) & VCPU_MTD_FLAGS);
+	assert_true(injected(VECTOR_AC));
+	assert_false(s->rflags & RFLAGS_TF);
+}
+
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
@@ -723,6 +824,99 @@ static void second_vcpu_waits_for_its_sipi(void **state)
 	bus_send(v, &message);
 	(void)exit_dispatch(second, EXIT_RECALL);
 	assert_int_equal(state_page[1].seg[SEG_CS].base, 0x9a000); /* R-ACT-3 */
+}
+
+static const struct apic_message init_others = {
+	.delivery = APIC_INIT, .shorthand = APIC_TO_OTHERS, .assert = true, .level = true};
+static const struct apic_message sipi_others = {
+	.delivery = APIC_SIPI, .vector = 0x9a, .shorthand = APIC_TO_OTHERS};
+
+/* Two vCPUs, both running. */
+static struct vcpu *start_second(void)
+{
+	make_vm(2, false);
+	(void)exit_dispatch(v, EXIT_STARTUP);
+	(void)exit_dispatch(&vm.vcpu[1], EXIT_STARTUP);
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(&vm.vcpu[1], EXIT_RECALL) & VCPU_REPLY_HALT);
+	return &vm.vcpu[1];
+}
+
+static void sipi_before_the_first_entry_is_not_lost(void **state)
+{
+	(void)state;
+	make_vm(2, false);
+	(void)exit_dispatch(v, EXIT_STARTUP);
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(&vm.vcpu[1], EXIT_STARTUP) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].seg[SEG_CS].base, 0x9a000);
+}
+
+static void init_forgets_the_interrupt_that_was_just_taken(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_accept(&second->lapic, 0xf3, false);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(state_page[1].virq, EVENT_VALID | 0xf3);
+	bus_send(v, &init_others);
+	state_page[1].virq = 0; /* it took it before it saw the INIT */
+	assert_true(exit_dispatch(second, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(second->lapic.isr_words, 0);
+}
+
+static void interrupt_sent_again_while_the_first_is_served_is_not_lost(void **state)
+{
+	const struct apic_message ipi = {.vector = 0xfb, .shorthand = APIC_TO_OTHERS};
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(state_page[1].virq, EVENT_VALID | 0xfb);
+	/* Not taken yet: one and the same. */
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	state_page[1].virq = 0;
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(second->lapic.irr_words, 0);
+	lapic_write(&second->lapic, LAPIC_EOI, 0, 0, &(struct lapic_effects){0});
+	/* Taken, and sent again before the vCPU exits. */
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	state_page[1].virq = 0;
+	bus_send(v, &ipi);
+	(void)exit_dispatch(second, EXIT_RECALL);
+	assert_int_equal(second->lapic.isr[7], 1u << 27);
+	assert_int_equal(second->lapic.irr[7], 1u << 27);
+}
+
+static void init_cancels_what_the_vcpu_was_doing(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	/* It exits with HLT, or asks for all state, and the INIT comes before that is handled. */
+	state_page[1].inst_len = 1;
+	second->nmi_masked = true;
+	second->redo = true;
+	second->redo_rip = state_page[1].rip;
+	bus_send(v, &init_others);
+	state_page[1].vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | VECTOR_PF;
+	assert_true(exit_dispatch(second, EXIT_HLT) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].inject_info, 0);
+	state_page[1].vectoring_info = 0;
+	bus_send(v, &sipi_others);
+	assert_false(exit_dispatch(second, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(state_page[1].rip, 0);
+	assert_false(second->nmi_masked);
+	/* A triple fault after the INIT does not count either. */
+	bus_send(v, &init_others);
+	assert_true(exit_dispatch(second, EXIT_SHUTDOWN) & VCPU_REPLY_HALT);
+	assert_int_equal(vm.mailbox.end, END_NONE);
 }
 
 /* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers
@@ -778,6 +972,8 @@ int main(void)
 		cmocka_unit_test_setup(interrupt_taken_but_not_delivered_waits_again, setup),
 		cmocka_unit_test_setup(lost_page_becomes_a_machine_check_with_its_address, setup),
 		cmocka_unit_test_setup(guest_that_takes_no_machine_checks_shuts_down, setup),
+		cmocka_unit_test_setup(
+			guest_that_touches_a_lost_page_for_ever_does_not_flood_the_log, setup),
 		cmocka_unit_test_setup(machine_check_keeps_the_nmi_it_interrupted, setup),
 		cmocka_unit_test_setup(early_notice_waits_for_cr4_and_comes_before_an_nmi, setup),
 		cmocka_unit_test_setup(amd_notice_is_found_by_polling, setup),
@@ -786,6 +982,8 @@ int main(void)
 		cmocka_unit_test_setup(pat_takes_only_memory_types, setup),
 		cmocka_unit_test_setup(non_canonical_addresses_fault, setup),
 		cmocka_unit_test_setup(deadline_in_the_past_interrupts_at_once, setup),
+		cmocka_unit_test_setup(timers_and_clock_survive_a_write_of_the_tsc, setup),
+		cmocka_unit_test_setup(registers_keep_what_is_written, setup),
 		cmocka_unit_test_setup(control_registers_are_checked, setup),
 		cmocka_unit_test_setup(apic_registers_are_memory, setup),
 		cmocka_unit_test_setup(
@@ -797,8 +995,17 @@ int main(void)
 		cmocka_unit_test_setup(exceptions_asked_for_are_reflected, setup),
 		cmocka_unit_test_setup(hypercalls_are_not_offered, setup),
 		cmocka_unit_test_setup(instruction_swapped_behind_the_exit_gains_nothing, setup),
+		cmocka_unit_test_setup(wider_port_access_swapped_behind_the_exit_is_not_made,
+				       setup),
 		cmocka_unit_test_setup(next_nmi_waits_for_the_iret, setup),
+		cmocka_unit_test_setup(fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf,
+				       setup),
 		cmocka_unit_test_setup(second_vcpu_waits_for_its_sipi, setup),
+		cmocka_unit_test_setup(sipi_before_the_first_entry_is_not_lost, setup),
+		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
+		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
+		cmocka_unit_test_setup(interrupt_sent_again_while_the_first_is_served_is_not_lost,
+				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 

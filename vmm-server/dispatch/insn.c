@@ -9,6 +9,9 @@
 #define WORD 8u
 #define PAGE 0x1000u
 
+#define CR4_TSD	 (1ull << 2)
+#define CR4_UMIP (1ull << 11)
+
 unsigned insn_length(struct vcpu *v, enum emu_op op)
 {
 	return v->state->inst_len ? v->state->inst_len : insn_remembered(v, op);
@@ -35,6 +38,7 @@ void redo_with_all_state(struct vcpu *v, int32_t port)
 	v->redo = true;
 	v->redo_rip = v->state->rip;
 	v->redo_port = port;
+	v->redo_size = VCPU_IO_SIZE(v->state->qualification);
 	if (cairn_recall(SEL_VCPU + v->index) != CAIRN_OK)
 		cairn_log("cannot recall vCPU %u", v->index);
 }
@@ -84,9 +88,13 @@ static void do_rdtsc(struct vcpu *v, unsigned length)
 	retire(v, length);
 }
 
-static bool is_privileged(enum emu_op op)
+static bool is_privileged(enum emu_op op, uint64_t cr4)
 {
 	switch (op) {
+	case EMU_RDTSC:
+		return cr4 & CR4_TSD;
+	case EMU_SMSW:
+		return cr4 & CR4_UMIP;
 	case EMU_RDMSR:
 	case EMU_WRMSR:
 	case EMU_MOV_FROM_CR:
@@ -110,7 +118,7 @@ static bool is_privileged(enum emu_op op)
 static void do_named(struct vcpu *v, const struct emu_insn *insn)
 {
 	/* The CPU checked what exited; another vCPU may have put something else in its place. */
-	if (v->state->cpl != 0 && is_privileged(insn->op)) {
+	if (v->state->cpl != 0 && is_privileged(insn->op, v->state->cr4)) {
 		raise_gp(v);
 		return;
 	}

@@ -198,17 +198,29 @@ static enum emu_result op_probe_write(struct emu_ctx *ctx, uint64_t linear, unsi
 	return split((struct access_context *)ctx, linear, size, EMU_WALK_WRITE, &pieces);
 }
 
+/*
+ * The emulator sees to it that the port is the one the exit was for; the CPU checked the guest's
+ * right to as many bytes as the exit told, and another vCPU may have changed the instruction.
+ */
 static enum emu_result op_port_read(struct emu_ctx *ctx, uint16_t port, unsigned size,
 				    uint32_t *value)
 {
-	*value = io_read(((struct access_context *)ctx)->v, port, size);
+	struct vcpu *v = ((struct access_context *)ctx)->v;
+
+	if (size != v->redo_size)
+		return EMU_AGAIN;
+	*value = io_read(v, port, size);
 	return EMU_DONE;
 }
 
 static enum emu_result op_port_write(struct emu_ctx *ctx, uint16_t port, unsigned size,
 				     uint32_t value)
 {
-	io_write(((struct access_context *)ctx)->v, port, size, value);
+	struct vcpu *v = ((struct access_context *)ctx)->v;
+
+	if (size != v->redo_size)
+		return EMU_AGAIN;
+	io_write(v, port, size, value);
 	return EMU_DONE;
 }
 

@@ -148,7 +148,7 @@ enum msr_result msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 		*value = MISC_ENABLE_FIXED | v->misc_enable;
 		break;
 	case MSR_MTRR_DEFAULT:
-		*value = v->mtrr_default ? v->mtrr_default : MTRR_DEFAULT_RESET;
+		*value = v->mtrr_default ^ MTRR_DEFAULT_RESET;
 		break;
 	case MSR_HWCR:
 		*value = HWCR_RESET | v->hwcr;
@@ -194,7 +194,7 @@ static enum msr_result write_mtrr_default(struct vcpu *v, uint64_t value)
 
 	if ((value & ~MTRR_DEFAULT_MASK) || type == 2 || type == 3 || type == 7)
 		return MSR_FAULT;
-	v->mtrr_default = value;
+	v->mtrr_default = value ^ MTRR_DEFAULT_RESET;
 	return MSR_DONE;
 }
 
@@ -209,8 +209,12 @@ static enum msr_result write_state(struct vcpu *v, const struct msr_entry *entry
 
 static enum msr_result write_tsc(struct vcpu *v, uint64_t value)
 {
-	v->tsc_offset = value - cairn_tsc();
-	v->state->tsc_offset = v->tsc_offset;
+	uint64_t offset = value - cairn_tsc();
+
+	lapic_tsc_moved(&v->lapic, offset - v->tsc_offset);
+	v->tsc_offset = offset;
+	v->state->tsc_offset = offset;
+	(void)lapic_timer_expire(&v->lapic, vcpu_tsc(v));
 	v->reply |= VCPU_MTD_CTL;
 	return MSR_DONE;
 }

@@ -96,12 +96,16 @@ enum reflect_outcome reflect(uint32_t vectoring_info, struct event x, struct eve
 struct event event_reinject(uint32_t vectoring_info, uint32_t vectoring_error, uint32_t inst_len)
 {
 	struct event event = {.info = vectoring_info, .error = vectoring_error, .length = inst_len};
+	uint32_t type = vectoring_info & EVENT_TYPE, vector = vectoring_info & INFO_VECTOR;
 	struct event none = {0};
 
 	if (!(vectoring_info & EVENT_VALID))
 		return none;
-	if ((vectoring_info & EVENT_TYPE) == EVENT_EXC &&
-	    (vectoring_info & INFO_VECTOR) > MAX_EXCEPTION)
+	if (type == EVENT_EXC && vector > MAX_EXCEPTION)
+		return none;
+	if (type == EVENT_EXC && (vector == VECTOR_BP || vector == VECTOR_OF))
+		return none;
+	if (type >= EVENT_SOFT && inst_len == 0)
 		return none;
 	return clean(event);
 }

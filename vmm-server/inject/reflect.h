@@ -45,8 +45,10 @@ enum reflect_outcome reflect(uint32_t vectoring_info, struct event x, struct eve
 
 /*
  * The interrupted event F as it is to be injected again (R-RES-2): reserved bits cleared; info 0
- * where there is nothing to inject again: none, or QEMU's mark of an interrupt that V_IRQ still
- * holds (type 3, vector above 31).
+ * where there is nothing to inject again: none, QEMU's mark of an interrupt that V_IRQ still holds
+ * (type 3, vector above 31), or an INT n, INT3 or INTO whose length is not known: RIP still points
+ * to it, so it is executed again. (SVM would push that RIP instead of the one behind it, and
+ * reports INT3 and INTO as type 3, which VMX does not: APM 2, 15.7.2.)
  */
 struct event event_reinject(uint32_t vectoring_info, uint32_t vectoring_error, uint32_t inst_len);
 

@@ -109,9 +109,20 @@ static void interrupt_held_by_virq_is_not_injected_again(void **state)
 	for (uint32_t v = 32; v < 256; v++)
 		assert_int_equal(event_reinject(EVENT_VALID | EVENT_EXC | v, 0, 0).info, 0);
 	for (uint32_t v = 0; v < 32; v++)
-		assert_int_equal(event_reinject(EVENT_VALID | EVENT_EXC | v, 0, 0).info,
-				 EVENT_VALID | EVENT_EXC | v);
+		if (v != VECTOR_BP && v != VECTOR_OF)
+			assert_int_equal(event_reinject(EVENT_VALID | EVENT_EXC | v, 0, 0).info,
+					 EVENT_VALID | EVENT_EXC | v);
 	assert_int_equal(event_reinject(EVENT_EXC | 14, 0, 0).info, 0);
+}
+
+static void software_interrupt_of_unknown_length_is_executed_again(void **state)
+{
+	(void)state;
+	assert_int_equal(event_reinject(EVENT_VALID | EVENT_SOFT | 0x80, 0, 0).info, 0);
+	assert_int_equal(event_reinject(EVENT_VALID | 6u << 8 | VECTOR_BP, 0, 0).info, 0);
+	assert_int_equal(event_reinject(EVENT_VALID | 6u << 8 | VECTOR_BP, 0, 1).length, 1);
+	assert_int_equal(event_reinject(EVENT_VALID | EVENT_EXC | VECTOR_BP, 0, 0).info, 0);
+	assert_int_equal(event_reinject(EVENT_VALID | EVENT_EXC | VECTOR_OF, 0, 0).info, 0);
 }
 
 static void entry_checks_follow_the_manual(void **state)
@@ -160,6 +171,7 @@ int main(void)
 		cmocka_unit_test(software_interrupts_never_make_a_double_fault),
 		cmocka_unit_test(reserved_bits_never_reach_an_injection),
 		cmocka_unit_test(interrupt_held_by_virq_is_not_injected_again),
+		cmocka_unit_test(software_interrupt_of_unknown_length_is_executed_again),
 		cmocka_unit_test(entry_checks_follow_the_manual),
 	};
 

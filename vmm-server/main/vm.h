@@ -39,6 +39,8 @@ struct vcpu {
 	uint32_t have;	    /* groups (VCPU_MTD_*) of *state that are current in this exit */
 	uint64_t reply;	    /* groups changed, VCPU_REPLY_* */
 	uint32_t offered;   /* what we put into state->virq */
+	bool again;	    /* another vCPU sent the offered vector once more meanwhile … */
+	bool again_level;   /* … level-triggered */
 	struct event event; /* to be injected at the next entry */
 	bool nmi_pending, nmi_masked;
 	bool nmi_stepping,
@@ -47,9 +49,11 @@ struct vcpu {
 	uint8_t sipi_vector;
 	bool redo; /* the instruction at redo_rip exited, and is emulated once all state is here */
 	uint64_t redo_rip;
-	int32_t redo_port;
+	int32_t redo_port;  /* -1: it is no port I/O */
+	uint32_t redo_size; /* bytes of the port I/O */
 	uint64_t tsc_offset;
-	uint64_t misc_enable, mtrr_default, hwcr;
+	uint64_t misc_enable, hwcr;
+	uint64_t mtrr_default; /* as it differs from its value at reset */
 	struct lapic lapic;
 	struct vmce vmce;
 	struct cpuid_table cpuid;
@@ -70,6 +74,8 @@ struct vm {
 	int tty_channel, mca_channel; /* -1: none */
 	uint64_t tty_deadline;	/* the console hears of what is in the ring at the latest now; 0:
 				   nothing is */
+	uint64_t report_second; /* when the second began in which … */
+	uint32_t reports;	/* … so many vMCEs were reported */
 	bool stopping;		/* no vCPU enters any more */
 	uint32_t lock;		/* between handlers of several vCPUs */
 	struct mailbox mailbox; /* between the control thread and the handlers */

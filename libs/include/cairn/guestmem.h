@@ -71,7 +71,7 @@ static inline bool guestmem_peek8(const void *at, uint64_t *value)
 			 "	.popsection"
 			 : "+a"(fault), "=&r"(*value)
 			 : "r"(at)
-			 : "memory");
+			 : "rcx", "memory"); /* libs/fault loses RCX */
 	return fault == 0;
 }
 

@@ -47,12 +47,14 @@ static int within(uint64_t rip, const char *from, const char *to)
 	return rip >= (uint64_t)from && rip < (uint64_t)to;
 }
 
+static const char *const contexts[] = {"poll", "guest-user", "guest-kernel", "kernel", "server", "idle"};
+
 static void print_record(const struct mca_record *r)
 {
 	print("cairn: record cpu %lu bank %lu status 0x%lx addr 0x%lx misc 0x%lx mcg 0x%lx rip 0x%lx cs 0x%lx "
-	      "context %lu label 0x%lx\n",
+	      "context %s label 0x%lx\n",
 	      (uint64_t)r->cpu, (uint64_t)r->bank, r->status, r->addr, r->misc, r->mcg_status, r->rip, (uint64_t)r->cs,
-	      (uint64_t)r->context, (uint64_t)r->label);
+	      contexts[r->context], (uint64_t)r->label);
 }
 
 static _Noreturn void fatal(const char *why, const struct mca_record *r)
