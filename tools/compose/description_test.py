@@ -152,7 +152,7 @@ class Descriptions(unittest.TestCase):
         self.refused("priority = 50", 'enabled = "no"', 10, "true or false")
 
     def test_unknown_policy(self):
-        self.refused('name = "linux-1"', 'name = "linux-1"\npolicy = "ignore"', 20, '"inject", "kill"')
+        self.refused('name = "linux-1"', 'name = "linux-1"\npolicy = "ignore"', 20, '"inject", "kill", "restart"')
 
     def test_unknown_grant(self):
         self.refused('["memory"]', '["memroy"]', 14, '"memory"')
