@@ -51,14 +51,16 @@ class Piece:
 
 
 def parse_pieces(lines: Iterable[str]) -> list[Piece]:
-    """Where the VMs' memory lies. A VM that was built anew is reported again: its last piece for an address counts."""
-    pieces: dict[tuple[str, int], Piece] = {}
+    """Where the VMs' memory lies. A VM that was built anew is reported again, from 0 on: its last report counts."""
+    pieces: list[Piece] = []
     for line in lines:
         match = _PIECE.search(line)
         if match:
             piece = Piece(match["vm"], int(match["start"], 0), int(match["end"], 0), int(match["spa"], 0))
-            pieces[piece.vm, piece.start] = piece
-    return list(pieces.values())
+            if piece.start == 0:
+                pieces = [other for other in pieces if other.vm != piece.vm]
+            pieces.append(piece)
+    return pieces
 
 
 def to_system_physical(pieces: Iterable[Piece], vm: str, gpa: int) -> int:
@@ -89,7 +91,6 @@ _RECORD = re.compile(
     r"addr (?P<addr>0x[0-9a-f]+) misc (?P<misc>0x[0-9a-f]+) mcg (?P<mcg>0x[0-9a-f]+) context (?P<context>[\w-]+) "
     r"owner (?P<owner>\S+) class (?P<class>[\w-]+) action (?P<action>[\w-]+)"
 )
-# In the order of enum mca_context (kernel/abi/cairn/mca.h), which the kernel prints as a number, from 1 on.
 CONTEXTS = ("guest-user", "guest-kernel", "kernel", "server", "idle")
 
 
