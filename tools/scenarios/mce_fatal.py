@@ -31,11 +31,11 @@ def fatal_once(stage: Stage, mode: str) -> None:
     for what, value in (("status", error_for(stage.cpu, "fatal").status), ("address", spa)):
         if not re.search(rf"\b(0x)?0*{value:x}\b", printed):
             raise Unexpected(f"the {what} {value:#x} of the record was not printed")
-    interrupted = re.search(r"\bcontext (\d+)\b", printed)
-    if not interrupted or int(interrupted[1]) not in range(1, len(CONTEXTS) + 1):
+    interrupted = re.search(rf"\bcontext ({'|'.join(CONTEXTS)}) ", printed)
+    if not interrupted:
         raise Unexpected("the record does not tell what the error interrupted")
-    stage.contexts[CONTEXTS[int(interrupted[1]) - 1]] += 1
-    stage.say(f"interrupted: {CONTEXTS[int(interrupted[1]) - 1]}")
+    stage.contexts[interrupted[1]] += 1
+    stage.say(f"interrupted: {interrupted[1]}")
     nothing_runs(stage)
 
 
