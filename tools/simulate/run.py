@@ -104,7 +104,8 @@ def how_to(cpu: str, image: build.Image) -> str:
     return (
         f"cairn: {image.name}, {'AMD' if cpu == 'amd' else 'Intel'} machine-check rules. "
         f"Leave: Ctrl-A x. Switch consoles: Ctrl-] and a digit, s for the system log. "
-        f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS"
+        f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS "
+        "(`victim spin &` in Cairn's own Linux guest prints one)"
     )
 
 
@@ -113,9 +114,11 @@ def interactive(image: build.Image, cpu: str) -> int:
     settings = Settings(
         cpu=cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=image.name,
     )
-    directory = RUN / f"{image.name}-{os.getpid()}"
+    directory = RUN / f"{image.name}-pid{os.getpid()}"
     _forget_old_runs()
     print(how_to(cpu, image), file=sys.stderr, flush=True)
+    if image.cpus > 1:
+        print(f"cairn: of {image.cpus} CPUs the kernel uses one only, so far", file=sys.stderr, flush=True)
     with Machine(settings, directory) as machine:
         _make_current(machine)
         session = Session(machine, STOPPED)
@@ -166,7 +169,7 @@ def _forget_old_runs(keep: int = 5) -> None:
     """Transcripts of interactive runs are kept for the last few only."""
     if not RUN.is_dir():
         return
-    runs = [path for path in RUN.iterdir() if path.is_dir() and re.fullmatch(r".*-\d+", path.name)]
+    runs = [path for path in RUN.iterdir() if path.is_dir() and re.fullmatch(r".*-pid\d+", path.name)]
     runs.sort(key=lambda path: path.stat().st_mtime)
     for path in runs[:-keep]:
         if read_state(path / "state.json") is None:
