@@ -35,6 +35,10 @@ uint32_t frame_where(uint32_t frame, uint64_t *address);
 /* Makes page `page` of mapped `frame` a poison tag; a 2 MiB mapping is split first. */
 void frame_poison(uint32_t frame, uint64_t page);
 /* ---- objects.c ---- */
+/* Irq or MachineCheck capability `s` has bound a thread; the one that had is no longer what holds the binding. */
+void binding_made(uint32_t s);
+/* The capability that holds a binding goes, and the binding with it. */
+void binding_gone(uint32_t s);
 /* The object of original capability `s` goes. */
 void object_destroy(uint32_t s);
 /* Every execution context that uses `s` (space, guest space, buffer) stops. */
@@ -50,6 +54,7 @@ struct holder {
 /* One bounded step of making `page` unreachable; *cursor 0: start, and on return: done. */
 void poison_step(uint64_t page, uint64_t *cursor, struct holder *out);
 void mca_bind(struct ec *thread, uint64_t badge);
+void mca_unbind(void);
 /* A thread is being destroyed. */
 void mca_forget(struct ec *thread);
 /* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. A #MC may

@@ -3,7 +3,7 @@
 #include <core/caps.h>
 #include <hal/hal.h>
 
-#define REVOKE_STEP   16u /* deletions per hypercall */
+#define REVOKE_STEP   16u			    /* deletions per hypercall */
 #define TABLE_NESTING (SLOT_COUNT / SLOTS_PER_PAGE) /* each CapTable has a page of slots of its own */
 
 /* An Untyped's watermark and a PageTable's place exist once; a root has no place. */
@@ -74,7 +74,7 @@ status_t cap_move(uint32_t src, uint32_t dst)
 	struct slot *s = &slots[src];
 
 	/* Others name these by their slot. */
-	if (s->type == CAP_PAGETABLE || (s->type == CAP_FRAME && (s->bound || s->deposit)))
+	if (s->type == CAP_PAGETABLE || s->bound || (s->type == CAP_FRAME && s->deposit))
 		return CAIRN_ERR_BUSY;
 	/* Else it could pass the steps of mc_poison from ahead to behind: its mapping would stay. */
 	if (s->type == CAP_FRAME && pt_hung(src) && (hal_page_byte(s->base) & PAGE_POISONED))
@@ -140,6 +140,8 @@ static void remove_leaf(uint32_t s)
 			object_users_stop(s);
 		frame_unmap(s);
 	}
+	if ((slots[s].type == CAP_IRQ || slots[s].type == CAP_MACHINECHECK) && slots[s].bound)
+		binding_gone(s);
 	if (slots[s].original)
 		object_destroy(s);
 	slot_remove(s);

@@ -224,8 +224,7 @@ static void nested_tables_go(void **state)
 
 	(void)state;
 	for (i = 1; i < 20; i++)
-		must(cap_retype(slot_of(S_UNTYPED), CAP_CAPTABLE, 0, FAR + 32 * (i - 1),
-				(FAR + 32 * i) | 32ull << 32));
+		must(cap_retype(slot_of(S_UNTYPED), CAP_CAPTABLE, 0, FAR + 32 * (i - 1), (FAR + 32 * i) | 32ull << 32));
 	must(delete_all(S_TABLE, t));
 	assert_int_equal(check_list(), n - 1);
 }

@@ -72,6 +72,11 @@ void mca_process(struct cpu *cpu)
 	mca_notify();
 }
 
+void mca_unbind(void)
+{
+	bound.thread = NULL;
+}
+
 void mca_forget(struct ec *thread)
 {
 	if (bound.thread == thread)

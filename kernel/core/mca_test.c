@@ -2,9 +2,9 @@
 /* Tests of machine checks: the record ring, who is told, poison everywhere, held and frozen contexts. */
 #include <hal/host/host_boot.h>
 
-#define RW       (RIGHT_READ | RIGHT_WRITE)
-#define RING     64u
-#define RESERVE  32u /* of it, kept for exceptions */
+#define RW	(RIGHT_READ | RIGHT_WRITE)
+#define RING	64u
+#define RESERVE 32u /* of it, kept for exceptions */
 
 static uint64_t first; /* the ring goes on from test to test: the newest sequence before this one */
 

@@ -271,6 +271,31 @@ void object_users_stop(uint32_t s)
 	}
 }
 
+static uint32_t *binder(uint32_t s)
+{
+	static uint32_t mc, lines[256]; /* more than any I/O APIC has (hal_irq_valid) */
+
+	return slots[s].type == CAP_IRQ ? &lines[slots[s].base & 0xff] : &mc;
+}
+
+void binding_made(uint32_t s)
+{
+	uint32_t *b = binder(s);
+
+	slots[*b].bound = 0; /* slot 0, if there was none */
+	slots[s].bound = 1;
+	*b = s;
+}
+
+void binding_gone(uint32_t s)
+{
+	*binder(s) = SLOT_NIL;
+	if (slots[s].type == CAP_IRQ)
+		hal_irq_unbind(slots[s].base);
+	else
+		mca_unbind();
+}
+
 static void ec_destroy(struct ec *e)
 {
 	struct cpu *cpu = hal_cpu();

@@ -31,12 +31,12 @@ static uint64_t configure(uint64_t mask)
 #define ALL (THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS | THREAD_TIME)
 
 /* Refused, and right again afterwards. */
-#define refused(status, field, value)                                                                                  \
-	do {                                                                                                           \
-		uint64_t good = config.field;                                                                          \
-		config.field = (value);                                                                                \
-		must_be(status, configure(ALL));                                                                       \
-		config.field = good;                                                                                   \
+#define refused(status, field, value)                                                                                       \
+	do {                                                                                                                \
+		uint64_t good = config.field;                                                                               \
+		config.field = (value);                                                                                     \
+		must_be(status, configure(ALL));                                                                            \
+		config.field = good;                                                                                        \
 	} while (0)
 
 static void wrong_configurations_are_refused(void **state)
@@ -249,10 +249,8 @@ static void vcpu_configurations_are_checked(void **state)
 	struct ec *e = object_of(v);
 
 	(void)state;
-	vc = (struct vcpu_config){.guest_root = make_pt(PT_GUEST, 4, 8),
-				  .home = home_space(),
-				  .captable = S_TABLE,
-				  .state = config.buffer};
+	vc = (struct vcpu_config){
+		.guest_root = make_pt(PT_GUEST, 4, 8), .home = home_space(), .captable = S_TABLE, .state = config.buffer};
 	must_be(CAIRN_ERR_ARG, configure_vcpu(v)); /* a VCpu has time of its own */
 	vc.priority = 9;
 	vc.exit_base = SLOT_COUNT;

@@ -320,8 +320,7 @@ static void poisoned_pages_are_mapped_as_lost(void **state)
 	assert_int_equal(word_at(host_sel, 0), HOST_PT_POISON);
 	must(call5(MAP, l.frame, guest_sel[2], 1, RW, l.deposit));
 	assert_int_equal(word_at(guest_sel, PAGE_SIZE_2M + 3 * PAGE_SIZE_4K), HOST_PT_POISON);
-	assert_int_equal(word_at(guest_sel, PAGE_SIZE_2M + 4 * PAGE_SIZE_4K),
-			 page_word(l.frame, 4 * PAGE_SIZE_4K, RW));
+	assert_int_equal(word_at(guest_sel, PAGE_SIZE_2M + 4 * PAGE_SIZE_4K), page_word(l.frame, 4 * PAGE_SIZE_4K, RW));
 	assert_int_equal(SLOT(l.deposit).used, 512);
 	must(call2(DELETE, S_TABLE, l.frame));
 	must(call2(DELETE, S_TABLE, f));

@@ -453,7 +453,7 @@ static void start_vcpu(void)
 {
 	uint32_t base = 800, class;
 
-	for (class = 0; class < EXIT_CLASSES; class++)
+	for (class = 0; class < EXIT_CLASSES; class ++)
 		must(call5(PORTAL_CREATE, handler_sel, S_TABLE, base + class, 50 + class, class & VCPU_MTD_ALL));
 	vcpu = make_vcpu(20, base, &vcpu_sel);
 	must(call1(RESUME, vcpu_sel));

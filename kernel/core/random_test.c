@@ -10,18 +10,18 @@
 #define SEEDS_MIN  3u
 #define CHECK_EACH 40u
 #define HASH_EACH  8u
-#define FAR        4096u /* CapTables take slots from here */
+#define FAR	   4096u /* CapTables take slots from here */
 #define FAR_SLOTS  1024u
-#define ENTRIES    512u
+#define ENTRIES	   512u
 #define POISON_MAX 24u
 
 static uint64_t seed_now, state_now;
 static uint32_t operation;
 
-#define claim(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			fail_msg("seed %lu operation %u: %s", seed_now, operation, #condition);                        \
+#define claim(condition)                                                                                                    \
+	do {                                                                                                                \
+		if (!(condition))                                                                                           \
+			fail_msg("seed %lu operation %u: %s", seed_now, operation, #condition);                             \
 	} while (0)
 
 static uint32_t any(uint32_t below)
@@ -34,9 +34,9 @@ static uint32_t any(uint32_t below)
 
 /* ---- the checker: it reads slots and memory, and calls nothing of the kernel ---- */
 
-static uint8_t owner[HOST_PAGES];	  /* type of the object on the page; 0: none */
-static uint8_t bound_page[HOST_PAGES];	  /* somebody's buffer */
-static uint8_t poisoned[HOST_PAGES];	  /* the model's */
+static uint8_t owner[HOST_PAGES];      /* type of the object on the page; 0: none */
+static uint8_t bound_page[HOST_PAGES]; /* somebody's buffer */
+static uint8_t poisoned[HOST_PAGES];   /* the model's */
 static uint8_t entry_owner[HOST_PAGES][ENTRIES];
 
 static uint32_t page_of(uint64_t phys)
@@ -51,8 +51,8 @@ static int there(uint32_t s)
 	       (s >= FAR && s < FAR + FAR_SLOTS && slot_page_get(s / SLOTS_PER_PAGE));
 }
 
-#define for_each_slot(s)                                                                                               \
-	for (s = ROOT_FIRST; s < FAR + FAR_SLOTS; s = s + 1 == ROOT_FIRST + ROOT_SLOTS ? FAR : s + 1)                  \
+#define for_each_slot(s)                                                                                                    \
+	for (s = ROOT_FIRST; s < FAR + FAR_SLOTS; s = s + 1 == ROOT_FIRST + ROOT_SLOTS ? FAR : s + 1)                       \
 		if (there(s) && slots[s].live)
 
 static void check_child(const struct slot *c, const struct slot *p)
@@ -98,13 +98,17 @@ static void check_tree(void)
 	for (s = ROOT_FIRST; s < FAR + FAR_SLOTS; s++)
 		if (there(s) && !slots[s].live)
 			claim(!memcmp(&slots[s], &empty, sizeof(empty)));
-	for_each_slot(s) {
+	for_each_slot(s)
+	{
 		const struct slot *c = &slots[s];
 
 		if (c->parent)
 			check_child(c, &slots[c->parent]);
 		if (c->bound) {
-			claim(c->type == CAP_FRAME && !bound_page[page_of(c->base)]);
+			claim(c->type == CAP_FRAME || c->type == CAP_IRQ || c->type == CAP_MACHINECHECK);
+		}
+		if (c->bound && c->type == CAP_FRAME) {
+			claim(!bound_page[page_of(c->base)]);
 			bound_page[page_of(c->base)] = 1;
 		}
 		if (!c->original)
@@ -145,8 +149,7 @@ static uint64_t word(const struct slot *pt, uint32_t index)
 
 static uint64_t page_word(const struct slot *f, uint64_t page)
 {
-	uint32_t rights = (f->m_read ? RIGHT_READ : 0u) | (f->m_write ? RIGHT_WRITE : 0u) |
-			  (f->m_exec ? RIGHT_EXEC : 0u);
+	uint32_t rights = (f->m_read ? RIGHT_READ : 0u) | (f->m_write ? RIGHT_WRITE : 0u) | (f->m_exec ? RIGHT_EXEC : 0u);
 
 	return poisoned[page_of(page)] ? HOST_PT_POISON : page | HOST_PT_PAGE | (uint64_t)rights << HOST_PT_RIGHTS;
 }
@@ -197,10 +200,9 @@ static void check_tables(void)
 {
 	uint32_t s, i;
 
+	for_each_slot(s) if (slots[s].type == CAP_PAGETABLE) memset(entry_owner[page_of(slots[s].base)], 0, ENTRIES);
 	for_each_slot(s)
-		if (slots[s].type == CAP_PAGETABLE)
-			memset(entry_owner[page_of(slots[s].base)], 0, ENTRIES);
-	for_each_slot(s) {
+	{
 		const struct slot *c = &slots[s];
 
 		if (c->deposit)
@@ -211,7 +213,8 @@ static void check_tables(void)
 		if ((c->type == CAP_FRAME || c->type == CAP_PAGETABLE) && hangs(c))
 			check_hung(s);
 	}
-	for_each_slot(s) {
+	for_each_slot(s)
+	{
 		const struct slot *c = &slots[s];
 		uint32_t limit = c->pt_level == 4 && c->pt_kind == PT_HOST ? 256 : ENTRIES, used = 0;
 
@@ -256,8 +259,9 @@ static void check_contexts(void)
 			      !poisoned[page_of(slots[e->guest_slot].base)]);
 		claim(e->queued == (e->priority && e->status == EC_READY && !e->suspended));
 	}
-	for_each_slot(s) {
-		if (slots[s].bound)
+	for_each_slot(s)
+	{
+		if (slots[s].bound && slots[s].type == CAP_FRAME)
 			buffers--;
 		if ((slots[s].type == CAP_THREAD || slots[s].type == CAP_VCPU) && slots[s].original)
 			n -= ((const struct ec *)host_ram(slots[s].base))->status != EC_NEW;
@@ -328,7 +332,7 @@ static uint64_t table(void)
 
 static uint64_t pick_any(void)
 {
-	static const uint8_t types[] = {CAP_UNTYPED, CAP_FRAME, CAP_FRAME,  CAP_PAGETABLE, CAP_THREAD, CAP_VCPU,
+	static const uint8_t types[] = {CAP_UNTYPED, CAP_FRAME, CAP_FRAME,   CAP_PAGETABLE, CAP_THREAD, CAP_VCPU,
 					CAP_PORTAL,  CAP_IRQ,	CAP_IOPORTS, CAP_CAPTABLE,  CAP_FRAME};
 
 	return pick(types[any(sizeof(types))]);
@@ -343,8 +347,8 @@ static int first_ones(uint64_t table_sel, uint64_t index)
 
 static uint64_t op_retype(void)
 {
-	static const uint8_t types[] = {CAP_UNTYPED, CAP_UNTYPED,   CAP_FRAME,	   CAP_FRAME,	CAP_FRAME, CAP_THREAD, CAP_THREAD,
-					CAP_VCPU,    CAP_PAGETABLE, CAP_PAGETABLE, CAP_CAPTABLE, CAP_PORTAL};
+	static const uint8_t types[] = {CAP_UNTYPED, CAP_UNTYPED, CAP_FRAME,	 CAP_FRAME,	CAP_FRAME,    CAP_THREAD,
+					CAP_THREAD,  CAP_VCPU,	  CAP_PAGETABLE, CAP_PAGETABLE, CAP_CAPTABLE, CAP_PORTAL};
 	uint8_t type = types[any(sizeof(types))];
 	uint64_t param = 0, bits = any(4) ? 12 : 21;
 
@@ -397,8 +401,8 @@ static uint64_t pick_pt(uint32_t level, uint32_t kind)
 	if (any(8) == 0)
 		return pick(CAP_PAGETABLE);
 	for (i = 0; i < ROOT_SLOTS; i++)
-		if (SLOT(i).live && SLOT(i).type == CAP_PAGETABLE && SLOT(i).pt_level == level &&
-		    SLOT(i).pt_kind == kind && any(++n) == 0)
+		if (SLOT(i).live && SLOT(i).type == CAP_PAGETABLE && SLOT(i).pt_level == level && SLOT(i).pt_kind == kind &&
+		    any(++n) == 0)
 			found = i;
 	return found;
 }
@@ -504,9 +508,9 @@ static uint64_t op_poison(void)
 }
 
 static uint64_t (*const operations[])(void) = {
-	op_retype, op_retype, op_retype, op_retype, op_copy, op_copy,	op_move,   op_delete, op_delete, op_revoke, op_link,
-	op_link,   op_link,   op_map,	 op_map,    op_map,  op_unmap,	op_thread, op_thread, op_vcpu,	 op_portal, op_state,
-	op_bind,   op_poison,
+	op_retype, op_retype, op_retype, op_retype, op_copy,   op_copy,	 op_move, op_delete,
+	op_delete, op_revoke, op_link,	 op_link,   op_link,   op_map,	 op_map,  op_map,
+	op_unmap,  op_thread, op_thread, op_vcpu,   op_portal, op_state, op_bind, op_poison,
 };
 
 static uint64_t done[sizeof(operations) / sizeof(operations[0])];

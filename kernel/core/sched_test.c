@@ -230,7 +230,7 @@ static void a_frozen_vcpu_waits_for_its_thaw(void **state)
 	struct ec *handler = make_thread(0, &h), *vcpu;
 
 	(void)state;
-	for (class = 0; class < EXIT_CLASSES; class++)
+	for (class = 0; class < EXIT_CLASSES; class ++)
 		must(call5(PORTAL_CREATE, h, S_TABLE, 800 + class, 0, 0));
 	vcpu = make_vcpu(10, 800, &v);
 	must(call1(RESUME, v));
@@ -253,7 +253,7 @@ static void a_recall_comes_before_the_entry(void **state)
 	struct ec *handler = make_thread(0, &h), *vcpu;
 
 	(void)state;
-	for (class = 0; class < EXIT_CLASSES; class++)
+	for (class = 0; class < EXIT_CLASSES; class ++)
 		must(call5(PORTAL_CREATE, h, S_TABLE, 800 + class, class, 0));
 	vcpu = make_vcpu(10, 800, &v);
 	must(call1(RECALL, v));

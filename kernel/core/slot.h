@@ -27,7 +27,7 @@ struct slot {
 	uint8_t pt_kind;		 /* PageTable: enum cairn_pt_kind */
 	uint8_t pt_level;		 /* PageTable: 1..4 */
 	uint8_t m_read, m_write, m_exec; /* Frame: rights of its mapping */
-	uint8_t bound;			 /* Frame: message buffer or state page of an execution context */
+	uint8_t bound;			 /* Frame: message buffer or state page; Irq, MachineCheck: used to bind */
 	uint64_t base, size;		 /* memory or object, physical bytes; IoPorts, Irq: first, count */
 	uint64_t used;	 /* Untyped: watermark in bytes; PageTable: entries in use; CapTable: where to look for live slots */
 	uint64_t id;	 /* PageTable: number of this object, never used again */

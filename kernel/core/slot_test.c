@@ -115,12 +115,9 @@ static void only_pages_of_tables_are_backed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_new_list_holds_what_boot_gave),
-		test(children_stand_behind_their_parent),
-		test(removal_clears_the_slot),
-		test(a_moved_parent_keeps_its_children),
-		test(the_ends_of_the_list_move),
-		test(each_right_is_kept_alone),
+		test(a_new_list_holds_what_boot_gave), test(children_stand_behind_their_parent),
+		test(removal_clears_the_slot),	       test(a_moved_parent_keeps_its_children),
+		test(the_ends_of_the_list_move),       test(each_right_is_kept_alone),
 		test(only_pages_of_tables_are_backed),
 	};
 

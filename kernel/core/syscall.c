@@ -283,13 +283,14 @@ static void sys_recall(struct ec *e)
 		vcpu_recall(v);
 }
 
-static status_t get_irq(struct ec *e, uint64_t *line)
+static status_t get_irq(struct ec *e, uint32_t *slot, uint64_t *line)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_IRQ, RIGHT_CONTROL, &s);
 
 	if (st != CAIRN_OK)
 		return st;
+	*slot = s;
 	*line = slots[s].base;
 	return slots[s].size == 1 && hal_irq_valid(*line) ? CAIRN_OK : CAIRN_ERR_ARG;
 }
@@ -297,20 +298,23 @@ static status_t get_irq(struct ec *e, uint64_t *line)
 static void sys_irq_bind(struct ec *e)
 {
 	uint64_t line = 0;
-	uint32_t t;
-	status_t st = get_irq(e, &line);
+	uint32_t t, s = 0;
+	status_t st = get_irq(e, &s, &line);
 
 	if (st == CAIRN_OK)
 		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
-	if (st == CAIRN_OK)
+	if (st == CAIRN_OK) {
+		binding_made(s);
 		hal_irq_bind(line, hal_window(slots[t].base), slots[t].badge);
+	}
 	e->gpr[GPR_RAX] = st;
 }
 
 static void sys_irq_ack(struct ec *e)
 {
 	uint64_t line = 0;
-	status_t st = get_irq(e, &line);
+	uint32_t s = 0;
+	status_t st = get_irq(e, &s, &line);
 
 	if (st == CAIRN_OK)
 		hal_irq_unmask(line);
@@ -370,8 +374,10 @@ static void sys_mc_bind(struct ec *e)
 	if (st == CAIRN_OK)
 		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
 	e->gpr[GPR_RAX] = st;
-	if (st == CAIRN_OK)
+	if (st == CAIRN_OK) {
+		binding_made(mc);
 		mca_bind(hal_window(slots[t].base), slots[t].badge);
+	}
 }
 
 static void sys_mc_harvest(struct ec *e)

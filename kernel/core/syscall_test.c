@@ -4,8 +4,8 @@
 
 static void wrong_numbers_are_refused(void **state)
 {
-	static const uint64_t numbers[] = {0, 1, CAIRN_CALL_BASE - 1, CAIRN_CALL_BASE + CAIRN_CALL_COUNT,
-					   CAIRN_CALL_BASE | 1ull << 32, UINT64_MAX};
+	static const uint64_t numbers[] = {
+		0, 1, CAIRN_CALL_BASE - 1, CAIRN_CALL_BASE + CAIRN_CALL_COUNT, CAIRN_CALL_BASE | 1ull << 32, UINT64_MAX};
 	uint32_t i;
 
 	(void)state;
@@ -22,11 +22,11 @@ static void wrong_numbers_are_refused(void **state)
 static void selectors_are_checked_in_every_call(void **state)
 {
 	static const uint8_t calls[] = {
-		CAIRN_CALL_SIGNAL,	     CAIRN_CALL_RETYPE,	     CAIRN_CALL_DELETE,	  CAIRN_CALL_REVOKE,
-		CAIRN_CALL_PAGETABLE_LINK,   CAIRN_CALL_MAP,	     CAIRN_CALL_UNMAP,	  CAIRN_CALL_THREAD_CONFIGURE,
-		CAIRN_CALL_VCPU_CONFIGURE,   CAIRN_CALL_RESUME,	     CAIRN_CALL_SUSPEND,  CAIRN_CALL_PORTAL_CREATE,
-		CAIRN_CALL_RECALL,	     CAIRN_CALL_IRQ_BIND,    CAIRN_CALL_IRQ_ACK,  CAIRN_CALL_PORT_IN,
-		CAIRN_CALL_PORT_OUT,	     CAIRN_CALL_MC_BIND,     CAIRN_CALL_MC_HARVEST, CAIRN_CALL_MC_POISON,
+		CAIRN_CALL_SIGNAL,	   CAIRN_CALL_RETYPE,	CAIRN_CALL_DELETE,     CAIRN_CALL_REVOKE,
+		CAIRN_CALL_PAGETABLE_LINK, CAIRN_CALL_MAP,	CAIRN_CALL_UNMAP,      CAIRN_CALL_THREAD_CONFIGURE,
+		CAIRN_CALL_VCPU_CONFIGURE, CAIRN_CALL_RESUME,	CAIRN_CALL_SUSPEND,    CAIRN_CALL_PORTAL_CREATE,
+		CAIRN_CALL_RECALL,	   CAIRN_CALL_IRQ_BIND, CAIRN_CALL_IRQ_ACK,    CAIRN_CALL_PORT_IN,
+		CAIRN_CALL_PORT_OUT,	   CAIRN_CALL_MC_BIND,	CAIRN_CALL_MC_HARVEST, CAIRN_CALL_MC_POISON,
 		CAIRN_CALL_MC_THAW,
 	};
 	uint32_t portal = make_portal(make(CAP_THREAD, 0, 0), 0, 0), i, n;
@@ -46,10 +46,12 @@ static void selectors_are_checked_in_every_call(void **state)
 /* With a copy that may only be copied. */
 static void rights_are_checked_in_every_call(void **state)
 {
-	uint32_t thread = copy_of(make(CAP_THREAD, 0, 0), RIGHT_GRANT, 0), vcpu = copy_of(make(CAP_VCPU, 0, 0), RIGHT_GRANT, 0);
+	uint32_t thread = copy_of(make(CAP_THREAD, 0, 0), RIGHT_GRANT, 0),
+		 vcpu = copy_of(make(CAP_VCPU, 0, 0), RIGHT_GRANT, 0);
 	uint32_t root = copy_of(make_pt(PT_HOST, 4, 1), RIGHT_GRANT, 0), ports = copy_of(S_PORTS, RIGHT_GRANT, 0);
 	uint32_t irq = copy_of(S_IRQ, RIGHT_GRANT, 4 | 4 << 16), mc = copy_of(S_MC, RIGHT_GRANT, 0);
-	uint32_t frame = make_frame(PAGE_BITS_4K), good = make(CAP_THREAD, 0, 0), goodirq = copy_of(S_IRQ, RIGHT_ALL, 5 | 5 << 16);
+	uint32_t frame = make_frame(PAGE_BITS_4K), good = make(CAP_THREAD, 0, 0),
+		 goodirq = copy_of(S_IRQ, RIGHT_ALL, 5 | 5 << 16);
 
 	(void)state;
 	must_be(CAIRN_ERR_RIGHTS, call1(SIGNAL, thread));
@@ -119,6 +121,22 @@ static void an_interrupt_line_notifies_its_thread(void **state)
 	assert_int_equal(host.line[4].unmasked, 1);
 }
 
+/* A binding lasts as long as the capability it was made with, or until another one makes its own. */
+static void a_binding_goes_with_its_capability(void **state)
+{
+	uint32_t first = copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), second = copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), t;
+	struct ec *e = make_thread(5, &t);
+
+	(void)state;
+	must(call2(IRQ_BIND, first, t));
+	must_be(CAIRN_ERR_BUSY, call3(MOVE, first, S_TABLE, ROOT_SLOTS - 1));
+	must(call2(IRQ_BIND, second, t));
+	must(call2(DELETE, S_TABLE, first));
+	assert_ptr_equal(host.line[4].thread, e);
+	must(call2(DELETE, S_TABLE, second));
+	assert_null(host.line[4].thread);
+}
+
 static void fs_base_is_a_user_address(void **state)
 {
 	uint32_t t;
@@ -170,6 +188,7 @@ int main(void)
 		test(rights_are_checked_in_every_call),
 		test(ports_stay_in_their_range),
 		test(an_interrupt_line_notifies_its_thread),
+		test(a_binding_goes_with_its_capability),
 		test(fs_base_is_a_user_address),
 		test(a_portal_mask_names_groups_only),
 		test(debug_characters_reach_the_machine),

@@ -180,8 +180,8 @@ static void table_ranges_stay_below_the_limit(void **state)
 
 static void sizes_and_types_out_of_range_are_refused(void **state)
 {
-	static const uint64_t types[] = {CAP_FREE, CAP_PORTAL,	 CAP_IRQ,     CAP_IOPORTS, CAP_MACHINECHECK,
-					 11,	   0x100000003ull, UINT64_MAX};
+	static const uint64_t types[] = {CAP_FREE,	   CAP_PORTAL, CAP_IRQ,	       CAP_IOPORTS,
+					 CAP_MACHINECHECK, 11,	       0x100000003ull, UINT64_MAX};
 	uint32_t x = new_sel(), i;
 
 	(void)state;
@@ -197,7 +197,7 @@ static void sizes_and_types_out_of_range_are_refused(void **state)
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4 | (uint64_t)PT_DMA << 8));
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4 | 1u << 16));
 	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 3 | 1ull << 32)); /* only a root has a label */
-	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4)); /* and it has one */
+	must_be(CAIRN_ERR_ARG, retype(S_UNTYPED, CAP_PAGETABLE, 0, x, 4));		/* and it has one */
 	must_be(CAIRN_ERR_TYPE, retype(S_TABLE, CAP_FRAME, 12, x, 0));
 	must_be(CAIRN_ERR_CAP, retype(x, CAP_FRAME, 12, x, 0));
 	must_be(CAIRN_ERR_BUSY, retype(S_UNTYPED, CAP_FRAME, 12, S_MC, 0));

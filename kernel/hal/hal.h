@@ -87,7 +87,9 @@ void hal_vcpu_root(struct ec *v, uint64_t root);
 
 int hal_irq_valid(uint64_t line);
 void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge);
+/* Masks the line; nobody is told of it any more. Of all lines of a thread; of one line. */
 void hal_irq_forget(struct ec *thread);
+void hal_irq_unbind(uint64_t line);
 void hal_irq_unmask(uint64_t line);
 uint64_t hal_port_in(uint64_t port, uint64_t width);
 void hal_port_out(uint64_t port, uint64_t width, uint64_t value);

@@ -17,8 +17,14 @@ struct percpu {
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
 	uint8_t host_vmcb[4096] __attribute__((aligned(4096)));
 	uint8_t host_save[4096] __attribute__((aligned(4096)));
-	uint8_t stack[STACK_SIZE] __attribute__((aligned(4096)));
-	uint8_t ist_df[IST_SIZE], ist_nmi[IST_SIZE], ist_mc[IST_SIZE];
+	/* Stacks, each above a page that cpu_init unmaps. */
+	struct {
+		uint8_t guard[4096] __attribute__((aligned(4096)));
+		uint8_t stack[STACK_SIZE];
+		uint8_t guard_df[4096], ist_df[IST_SIZE];
+		uint8_t guard_nmi[4096], ist_nmi[IST_SIZE];
+		uint8_t guard_mc[4096], ist_mc[IST_SIZE];
+	};
 };
 
 /* As pushed by trap_from_kernel. */
@@ -50,6 +56,8 @@ struct ram {
 /* Builds the kernel's own tables: carve is [carve, carve_end) of physical memory, 2 MiB aligned. */
 uint64_t carve_size(uint64_t top);
 void paging_init(uint64_t carve, uint64_t top);
+/* Takes the page of the kernel image at `p` away. */
+void image_unmap(const void *p);
 void fixmap_set(uint32_t page, uint64_t phys, int device);
 uint64_t kernel_pml4(void);
 /* Is the leaf entry for `address` below `root` a poison tag? */

@@ -123,6 +123,10 @@ void cpu_init(struct percpu *p)
 	p->cpu.nobody = p->cpu.fpu_owner = &p->nobody;
 	p->cpu.apic_id = cpuid(1, 0).b >> 24;
 	p->cpu.cr3 = kernel_pml4();
+	image_unmap(p->guard);
+	image_unmap(p->guard_df);
+	image_unmap(p->guard_nmi);
+	image_unmap(p->guard_mc);
 	idt_init();
 	tables_init(p);
 	control_registers();

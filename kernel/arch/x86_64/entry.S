@@ -22,28 +22,24 @@ syscall_entry:
 	mov %gs:CPU_STACK, %rsp
 syscall_entry_stack:
 	sub $CAIRN_CALL_BASE, %rax
-	cmp $CAIRN_CALL_REPLY, %rax
-	ja system_call
-	je reply
-	test %rax, %rax
-	jz system_call
+	cmp $CAIRN_CALL_CALL, %rax
+	jne 1f
 
 	/* call: the words go on in their registers; all else is saved. */
-	push %rdi
-	mov %gs:CPU_CURRENT, %rdi                /* RDI: struct ec */
-	STORE rdi, PRESERVED
-	mov %rcx, EC_RIP(%rdi)
-	mov %r11, EC_RFLAGS(%rdi)
+	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
+	STORE rax, PRESERVED
+	mov %rcx, EC_RIP(%rax)
+	mov %r11, EC_RFLAGS(%rax)
 	mov %gs:CPU_USER_RSP, %rcx
-	mov %rcx, gpr_rsp(%rdi)
-	movb $0, EC_MODE(%rdi)                   /* MODE_SYSRET */
-	pop %rdi
+	mov %rcx, gpr_rsp(%rax)
+	movb $0, EC_MODE(%rax)                   /* MODE_SYSRET */
 	mov %r10, %rcx
 	call portal_call                         /* (selector, w1, w2, w3, w4, count) */
 	jmp resume
 
+1:	cmp $CAIRN_CALL_REPLY, %rax
+	jne system_call
 	/* reply: the handler's context ends here; C keeps the preserved registers in case of an error. */
-reply:
 	push %rcx
 	push %r11
 	mov %r10, %rcx
@@ -87,9 +83,7 @@ resume:
 	mov %gs:CPU_STACK, %rsp
 	cmpb $0, %gs:CPU_RESCHED
 	jne 2f
-	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
-	test %rax, %rax
-	jz idle
+	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec; nobody is only there when RESCHED is set */
 	cmpb $2, EC_MODE(%rax)
 	je resume_guest
 	ja resume_handler
@@ -123,7 +117,11 @@ handler_window:                                  /* CPL 0 with the user's RSP fr
 handler_window_end:
 
 2:	call schedule_cpu
-	jmp resume
+	cmpb $0, %gs:CPU_RESCHED
+	jne 2b
+	cmpq $0, %gs:CPU_CURRENT
+	jne resume
+	/* falls through */
 
 /* Nobody can run. */
 	.globl idle, idle_end

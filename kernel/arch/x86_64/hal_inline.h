@@ -63,12 +63,19 @@ static inline void switch_fpu(struct cpu *cpu, struct ec *next)
 	fpu_take(cpu, next);
 }
 
+/* What user level has loaded stays in its space. A null GS may clear the base it is loaded with: let that be the user's. */
+static inline void clear_selectors(void)
+{
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; swapgs; mov %0, %%gs; swapgs" : : "r"(0));
+}
+
 static inline void switch_space(struct cpu *cpu, struct ec *next)
 {
 	cpu->current = next;
 	if (cpu->cr3 != next->cr3) {
 		cpu->cr3 = next->cr3;
 		write_cr3(next->cr3);
+		clear_selectors();
 	}
 	switch_fpu(cpu, next);
 }

@@ -46,15 +46,19 @@ void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge)
 	line_set(line, 0);
 }
 
+void hal_irq_unbind(uint64_t line)
+{
+	line_set(line, 1);
+	lines[line].thread = NULL;
+}
+
 void hal_irq_forget(struct ec *thread)
 {
 	uint32_t i;
 
 	for (i = 0; i < IRQ_LINES; i++)
-		if (lines[i].thread == thread) {
-			line_set(i, 1);
-			lines[i].thread = NULL;
-		}
+		if (lines[i].thread == thread)
+			hal_irq_unbind(i);
 }
 
 void hal_irq_unmask(uint64_t line)

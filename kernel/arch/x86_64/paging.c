@@ -111,6 +111,12 @@ void paging_init(uint64_t carve, uint64_t top)
 	ram_top = n << 30;
 }
 
+void image_unmap(const void *p)
+{
+	image_pt[image_phys(p) >> 12] = 0;
+	invlpg((uint64_t)p);
+}
+
 void fixmap_set(uint32_t page, uint64_t phys, int device)
 {
 	fixmap_pt[page] = phys | PTE_P | PTE_W | PTE_NX | (device ? PTE_PCD : 0);

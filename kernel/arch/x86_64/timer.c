@@ -19,22 +19,24 @@
 
 #define PIT_HZ	     1193182u
 #define CALIBRATE_HZ 100u
+#define PIT_PATIENCE 10000000u /* reads of port 0x61, each some hundred nanoseconds: long past the 10 ms */
 
 uint64_t hal_tsc_khz;
 static uint64_t lapic_khz;
 static int deadline_mode;
 
 /* Channel 2 of the PIT, gated by port 0x61, counts down once: 10 ms. */
-static void pit_wait(void)
+static int pit_wait(void)
 {
-	uint32_t count = PIT_HZ / CALIBRATE_HZ;
+	uint32_t count = PIT_HZ / CALIBRATE_HZ, n;
 
 	outb(0x61, (inb(0x61) & ~2) | 1);
 	outb(0x43, 0xb0); /* channel 2, low then high byte, mode 0 */
 	outb(0x42, (uint8_t)count);
 	outb(0x42, (uint8_t)(count >> 8));
-	while (!(inb(0x61) & 0x20))
+	for (n = 0; n < PIT_PATIENCE && !(inb(0x61) & 0x20); n++)
 		;
+	return n < PIT_PATIENCE;
 }
 
 static void calibrate(void)
@@ -45,7 +47,8 @@ static void calibrate(void)
 	fixmap(FIX_LAPIC)[LAPIC_LVTT] = LVT_MASKED | VECTOR_TIMER;
 	fixmap(FIX_LAPIC)[LAPIC_INIT] = 0xffffffff;
 	start = rdtsc();
-	pit_wait();
+	if (!pit_wait())
+		hal_panic("there is no timer to calibrate with: channel 2 of the PIT does not count");
 	used = 0xffffffffu - fixmap(FIX_LAPIC)[LAPIC_COUNT];
 	hal_tsc_khz = (rdtsc() - start) * CALIBRATE_HZ / 1000;
 	lapic_khz = used * CALIBRATE_HZ / 1000;

@@ -62,8 +62,7 @@ static int exists(const struct ec *e)
 }
 
 /* As entry.S does it: call and reply take their words in registers, all else is dispatched. */
-uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
-		 uint64_t a6)
+uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6)
 {
 	struct ec *before = host.cpu.current;
 	status_t st;

@@ -13,11 +13,11 @@
 #include <cairn/hypercall_numbers.h>
 #include "host_hal.h"
 
-#define ROOT_SLOTS   1024u
-#define ROOT_FIRST   SLOTS_PER_PAGE
-#define IMAGE_BASE   (HOST_RAM_END - IMAGE_SIZE) /* memory that keeps its content */
-#define IMAGE_SIZE   0x400000ul
-#define IMAGE_WORD   0x5a5a5a5a5a5a5a5aul /* it is full of this */
+#define ROOT_SLOTS 1024u
+#define ROOT_FIRST SLOTS_PER_PAGE
+#define IMAGE_BASE (HOST_RAM_END - IMAGE_SIZE) /* memory that keeps its content */
+#define IMAGE_SIZE 0x400000ul
+#define IMAGE_WORD 0x5a5a5a5a5a5a5a5aul /* it is full of this */
 
 /* Selectors of the root table. */
 enum { S_TABLE, S_MC, S_PORTS, S_IRQ, S_IMAGE, S_UNTYPED, S_FREE };
@@ -33,13 +33,13 @@ int host_boot(void **state);
 uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 		 uint64_t a6);
 #define call6(n, a, b, c, d, e, f) ec_call(&driver, CAIRN_CALL_##n, a, b, c, d, e, f)
-#define call5(n, a, b, c, d, e) call6(n, a, b, c, d, e, 0)
-#define call3(n, a, b, c)       call6(n, a, b, c, 0, 0, 0)
-#define call2(n, a, b)          call6(n, a, b, 0, 0, 0, 0)
-#define call1(n, a)             call6(n, a, 0, 0, 0, 0, 0)
+#define call5(n, a, b, c, d, e)	   call6(n, a, b, c, d, e, 0)
+#define call3(n, a, b, c)	   call6(n, a, b, c, 0, 0, 0)
+#define call2(n, a, b)		   call6(n, a, b, 0, 0, 0, 0)
+#define call1(n, a)		   call6(n, a, 0, 0, 0, 0, 0)
 
 #define must_be(status, expression) assert_int_equal(expression, status)
-#define must(expression) must_be(CAIRN_OK, expression)
+#define must(expression)	    must_be(CAIRN_OK, expression)
 
 /* Slot number of a selector of the root table, and the slot. */
 static inline uint32_t slot_of(uint32_t sel)

@@ -334,13 +334,18 @@ void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge)
 	host.line[line].unmasked = 1;
 }
 
+void hal_irq_unbind(uint64_t line)
+{
+	memset(&host.line[line], 0, sizeof(host.line[line]));
+}
+
 void hal_irq_forget(struct ec *thread)
 {
 	uint32_t i;
 
 	for (i = 0; i < HOST_LINES; i++)
 		if (host.line[i].thread == thread)
-			memset(&host.line[i], 0, sizeof(host.line[i]));
+			hal_irq_unbind(i);
 }
 
 void hal_irq_unmask(uint64_t line)

@@ -16,11 +16,11 @@
 #define HOST_RECORDS  40u
 
 /* A word of a paging structure: address, one of these, and RIGHT_* << HOST_PT_RIGHTS. */
-#define HOST_PT_TABLE  1ul
-#define HOST_PT_PAGE   2ul
-#define HOST_PT_POISON 4ul
-#define HOST_PT_KERNEL 8ul /* upper half of a host root */
-#define HOST_PT_RIGHTS 4
+#define HOST_PT_TABLE	1ul
+#define HOST_PT_PAGE	2ul
+#define HOST_PT_POISON	4ul
+#define HOST_PT_KERNEL	8ul /* upper half of a host root */
+#define HOST_PT_RIGHTS	4
 #define HOST_PT_ADDRESS 0xfffffffff000ul
 
 enum host_op { HOST_TABLE = 1, HOST_PAGE, HOST_POISON, HOST_CLEAR, HOST_FLUSH };
@@ -34,11 +34,11 @@ struct host_event {
 
 struct host {
 	struct cpu cpu;
-	uint64_t now;          /* the virtual TSC */
-	uint64_t timer;        /* what hal_timer was given last */
-	uint64_t flushes[2];   /* by kind */
+	uint64_t now;	     /* the virtual TSC */
+	uint64_t timer;	     /* what hal_timer was given last */
+	uint64_t flushes[2]; /* by kind */
 	uint64_t switches;
-	uint64_t space_left;   /* hal_space_leave */
+	uint64_t space_left;		      /* hal_space_leave */
 	struct host_event event[HOST_EVENTS]; /* the first ones since `events` was set to 0 */
 	uint32_t events;
 	struct {
@@ -52,10 +52,10 @@ struct host {
 	uint32_t polls;
 	uint32_t vcpu_class, vcpu_groups; /* the last hal_vcpu_read or _write */
 	uint64_t vcpu_root;
-	jmp_buf fatal;         /* where hal_mca_fatal goes to, if a test expects it */
+	jmp_buf fatal; /* where hal_mca_fatal goes to, if a test expects it */
 	int expect_fatal;
 	uint64_t fatal_page;
-	uint32_t faults;       /* hal_report_fault */
+	uint32_t faults; /* hal_report_fault */
 	uint64_t fault_label, fault_vector, fault_error;
 };
 extern struct host host;
