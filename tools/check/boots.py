@@ -5,8 +5,6 @@ import concurrent.futures
 import json
 import os
 import re
-import subprocess
-import threading
 
 from . import builds
 from .report import TOP, Watch
@@ -49,44 +47,6 @@ def stage_target(report):
                 report.fail(f"{title}/image", watch.lap(), reason)
                 continue
             run_target(report, title, qemu(cpu, ["-kernel", image]), TARGET_SIGHTS.get(system, ""))
-    run_payloads(report)
-
-
-def run_payloads(report):
-    """`./simulate --kernel`: the payload's value for the debug-exit port becomes the exit status."""
-    guests = os.path.join(builds.directory("release"), "guests")
-    linux = os.path.join(builds.directory("release"), "guest-linux")
-    for title, words, typed, wanted in (
-            ("payload-nano", [os.path.join(guests, "nano-reflect.elf")], "", CLEAN_END),
-            ("payload-linux", [os.path.join(linux, "vmlinuz"), "--initrd", os.path.join(linux, "initrd.img"),
-                               "--append", "console=ttyS0 quiet cairn.shell=plain"],
-             "debug_exit 21\n", (21 << 1) | 1)):
-        watch, log = Watch(), log_path("target", title)
-        reason = run_payload([SIMULATE, "--kernel", *words], typed, wanted, log)
-        report.judge(title, watch.lap(), reason, log if reason else None)
-
-
-def run_payload(command, typed, wanted, log):
-    """Runs a payload and types into its shell once that is there; the reason why its exit status is not `wanted`, or ""."""
-    with open(log, "w", encoding="utf-8") as file, subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            start_new_session=True) as process:
-        # SIGTERM: ./simulate ends its emulator then.
-        timer = threading.Timer(TARGET_LIMIT, process.terminate)
-        timer.start()
-        try:
-            for line in process.stdout:
-                file.write(line)
-                if typed and "init: ready" in line:
-                    process.stdin.write(typed)
-                    process.stdin.flush()
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            timer.cancel()
-    return "" if status == wanted else f"exit status {status}, not {wanted}\n{tail(log)}"
 
 
 def run_target(report, title, command, sight=""):
