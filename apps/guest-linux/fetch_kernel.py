@@ -68,6 +68,11 @@ def download(package: str, cache: pathlib.Path) -> None:
         (cache / "package").write_text(debs[0].name + "\n")
 
 
+def as_root() -> list[str]:
+    """What must precede a command that only root may do (as in tools/install-deps.sh)."""
+    return ["sudo"] if os.geteuid() != 0 and shutil.which("sudo") else []
+
+
 def fetch(cache: pathlib.Path, refresh: bool) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="utf-8") as lock:
@@ -80,7 +85,7 @@ def fetch(cache: pathlib.Path, refresh: bool) -> None:
         except FetchError as first:
             # Stale package lists name versions that the mirror no longer has.
             try:
-                run("apt-get", "-qq", "update")
+                run(*as_root(), "apt-get", "-qq", "update")
                 package = image_package(run("apt-cache", "depends", META_PACKAGE))
                 download(package, cache)
             except FetchError as second:

@@ -57,6 +57,10 @@ static void fill_mca(struct server_info *info)
 		info->vms[i].first_vcpu = first_vcpu(i);
 		info->vms[i].channel = mca_channel(info, i);
 		info->vms[i].profile = vm->profile;
+		/* Last: the mca-server takes it for the sign that its VCpus are new. */
+		if (vms[i].server != NULL)
+			__atomic_store_n(&info->vms[i].generation, vms[i].server->generation,
+					 __ATOMIC_RELEASE);
 	}
 	fill_ram(info);
 }

@@ -312,7 +312,9 @@ static void perform(const struct request *request)
 		do_stopped(vm_of(server), request->value[0], request->value[1]);
 		break;
 	case ROOT_VM_RESET:
-		do_reset(vm_of(server));
+		/* Whoever was killed meanwhile stays so. */
+		if (!vm_of(server)->stopped)
+			do_reset(vm_of(server));
 		break;
 	case ROOT_VM_KILL:
 		do_kill(&vms[request->value[0]], request->value[1] == 1);

@@ -77,6 +77,20 @@ static void text(void)
 		   "the square root of 2 is wrong");
 }
 
+/* Whether one of the last lines of the own log starts with `text`. */
+static bool logged(const char *text)
+{
+	const struct log_ring *ring = cairn_channel(0);
+
+	for (uint64_t back = 1; back <= 4; back++) {
+		const struct log_record *record = &ring->record[(ring->head - back) % LOG_RECORDS];
+
+		if (ring->head >= back && strncmp(record->text, text, strlen(text)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void errors(void)
 {
 	struct timespec before, after;
@@ -84,6 +98,8 @@ static void errors(void)
 	errno = 0;
 	check_true("an-unsupported-call-fails-with-enosys",
 		   open("/etc/passwd", O_RDONLY) == -1 && errno == ENOSYS, "another result");
+	check_true("and-says-its-name", logged("personality: unsupported Linux call open"),
+		   "not logged");
 	errno = 0;
 	check_true("a-write-to-no-descriptor-fails-with-ebadf",
 		   write(77, "x", 1) == -1 && errno == EBADF, "another result");
@@ -113,20 +129,6 @@ static void catch_end(int status)
 }
 
 const struct cairn_hooks cairn_hooks = {.end = catch_end};
-
-/* Whether one of the last lines of the own log starts with `text`. */
-static bool logged(const char *text)
-{
-	const struct log_ring *ring = cairn_channel(0);
-
-	for (uint64_t back = 1; back <= 4; back++) {
-		const struct log_record *record = &ring->record[(ring->head - back) % LOG_RECORDS];
-
-		if (ring->head >= back && strncmp(record->text, text, strlen(text)) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void assertions(void)
 {

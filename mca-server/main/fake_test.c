@@ -54,7 +54,7 @@ static cairn_status_t poison(uint64_t page, uint64_t cursor, struct mca_holding 
 static cairn_status_t thaw(uint32_t vcpu, uint64_t epoch)
 {
 	assert_true(vcpu < 2 * FAKE_VMS);
-	assert_false(fake.killed[vcpu / 2]); /* a killed VM is never thawed */
+	assert_false(fake.dead[vcpu / 2]); /* a killed VM is never thawed */
 	if (fake.thaw_status == CAIRN_OK && epoch > fake.thawed[vcpu])
 		fake.thawed[vcpu] = epoch;
 	return fake.thaw_status;
@@ -63,8 +63,9 @@ static cairn_status_t thaw(uint32_t vcpu, uint64_t epoch)
 static uint64_t kill_vm(uint32_t vm, bool restart)
 {
 	assert_true(vm < FAKE_VMS);
-	assert_false(restart);
+	assert_true(restart == (info.vms[vm].policy == POLICY_RESTART));
 	fake.killed[vm]++;
+	fake.dead[vm] = true;
 	return 0;
 }
 
@@ -155,6 +156,14 @@ void fake_policy(uint32_t vm, uint32_t policy)
 	info.vms[vm].policy = policy;
 }
 
+void fake_built_anew(uint32_t vm)
+{
+	fake.dead[vm] = false;
+	fake.thawed[2 * vm] = fake.thawed[2 * vm + 1] = 0;
+	memset(&fake.channel[vm], 0, sizeof(fake.channel[vm]));
+	info.vms[vm].generation++;
+}
+
 void fake_map(uint64_t page, uint32_t kind, uint32_t label, uint64_t address)
 {
 	assert_true(fake.holders < 1024);
@@ -205,7 +214,7 @@ void fake_polled(uint64_t status, uint64_t addr)
 
 bool fake_runs(uint32_t vm)
 {
-	return !fake.killed[vm] && fake.thawed[2 * vm] >= fake.epoch &&
+	return !fake.dead[vm] && fake.thawed[2 * vm] >= fake.epoch &&
 	       fake.thawed[2 * vm + 1] >= fake.epoch;
 }
 

@@ -32,7 +32,8 @@ struct fake {
 	uint64_t thawed[2 * FAKE_VMS]; /* per vCPU */
 	cairn_status_t thaw_status;
 	/* The root-task. */
-	uint32_t killed[FAKE_VMS];
+	uint32_t killed[FAKE_VMS]; /* how often */
+	bool dead[FAKE_VMS];	   /* and not built anew since */
 	uint64_t shutdowns, shutdown_value;
 	/* The vmm-servers. */
 	struct mca_channel channel[FAKE_VMS];
@@ -49,6 +50,9 @@ extern struct mca mca;
 void fake_reset(void);
 void fake_amd(bool override);
 void fake_policy(uint32_t vm, uint32_t policy);
+
+/* The root-task has built a VM anew: other VCpus, and an empty channel. */
+void fake_built_anew(uint32_t vm);
 
 /* A page mapped in VM `vm` at gpa, and in its vmm-server; or in any space. */
 void fake_map_guest(uint32_t vm, uint64_t page, uint64_t gpa);

@@ -203,6 +203,7 @@ static uint64_t stop(struct mca *mca)
 uint64_t mca_turn(struct mca *mca)
 {
 	if (!mca->stopping) {
+		mca_lives(mca);
 		notify_receive(mca);
 		harvest(mca);
 	}

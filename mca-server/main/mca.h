@@ -44,7 +44,7 @@ enum mca_kill {
 };
 
 struct mca_vm {
-	bool dead;	    /* killed; never thawed again */
+	bool dead;	    /* killed; not thawed again in this life */
 	bool thaw_failed;   /* said once */
 	enum mca_kill kill; /* to be killed, and why */
 	uint64_t kill_spa;  /* … for which page */
@@ -53,9 +53,10 @@ struct mca_vm {
 	uint64_t deadline;  /* TSC, while it owes an answer for which it is frozen */
 	uint32_t owed;	    /* such answers */
 	uint32_t first, count,
-		sent;	   /* notices: oldest, how many, how many of them are in the channel */
-	uint32_t nonsense; /* messages from its vmm-server that made no sense */
-	uint64_t injected; /* vMCEs its vmm-server says it delivered */
+		sent;	     /* notices: oldest, how many, how many of them are in the channel */
+	uint32_t generation; /* the life that all this is about */
+	uint32_t nonsense;   /* messages from its vmm-server that made no sense */
+	uint64_t injected;   /* vMCEs its vmm-server says it delivered */
 	struct mca_notice notice[MCA_NOTICES];
 };
 
@@ -144,8 +145,12 @@ const char *mca_space_name(const struct mca *mca, uint32_t label, char buffer[24
 int mca_vm_of_address(const struct mca *mca, uint64_t spa, uint64_t *gpa); /* -1: not a VM's RAM */
 const char *mca_context_name(uint32_t context);
 
-/* Asks for a VM's death; carried out after the others were thawed (kill.c). */
+/*
+ * Asks for a VM's death; carried out after the others were thawed. Each turn begins with a look at
+ * who was built anew, by the guest's wish or after a kill (kill.c).
+ */
 void mca_kill(struct mca *mca, uint32_t vm, enum mca_kill why, uint64_t spa);
 void mca_kills_carry_out(struct mca *mca);
+void mca_lives(struct mca *mca);
 
 #endif

@@ -240,6 +240,61 @@ static void policy_kill_ends_the_vm_and_no_other(void **unused)
 	assert_int_equal(fake.killed[0], 1);
 }
 
+static void policy_restart_kills_the_vm_each_time_and_thaws_its_next_life(void **unused)
+{
+	(void)unused;
+	fake_policy(0, POLICY_RESTART);
+	for (uint32_t life = 1; life <= 3; life++) {
+		uint64_t page = PAGE + life * 0x1000;
+
+		fake_map_guest(0, page, 0);
+		fake_mce(STATUS_SRAR, page, 7, MCA_CTX_GUEST_USER, LABEL_VM(0));
+		mca_turn(&mca);
+		assert_int_equal(fake.killed[0], life);
+		assert_int_equal(fake_answer_all(0), 0);
+		assert_true(fake_runs(1));
+		/* The world asserts that the old VCpus are not thawed while the root-task builds.
+		 */
+		fake_mce(STATUS_SRAR, PAGE + 0x100000 * life, 7, MCA_CTX_IDLE, 0);
+		mca_turn(&mca);
+		mca_turn(&mca);
+		assert_true(fake_runs(1));
+		fake_built_anew(0);
+		assert_false(fake_runs(0));
+		mca_turn(&mca);
+		assert_true(fake_runs(0));
+		assert_int_equal(fake_count("vm linux-1 lives again"), life);
+	}
+	assert_true(fake_logged("vm linux-1 killed: its memory is lost and its policy is restart "
+				"(page 0x10346000); it is started anew"));
+	assert_int_equal(fake.killed[1] + fake.killed[2], 0);
+}
+
+static void a_vm_that_is_built_anew_owes_nothing(void **unused)
+{
+	struct mca_message message;
+
+	(void)unused;
+	fake_map_guest(0, PAGE, 0);
+	fake_mce(STATUS_SRAR, PAGE, 7, MCA_CTX_GUEST_USER, LABEL_VM(0));
+	mca_turn(&mca);
+	assert_false(fake_runs(0));
+	fake_built_anew(0); /* its guest had asked for that before it was frozen */
+	mca_turn(&mca);
+	assert_true(fake_runs(0));
+	fake.now += 10000 * FAKE_MS;
+	mca_turn(&mca);
+	assert_int_equal(fake.killed[0], 0);
+	assert_false(fake_take(0, &message));
+	/* And it is told of its own pages as before. */
+	fake_map_guest(0, PAGE + 0x1000, 0x1000);
+	fake_mce(STATUS_SRAR, PAGE + 0x1000, 7, MCA_CTX_GUEST_USER, LABEL_VM(0));
+	mca_turn(&mca);
+	assert_int_equal(fake_answer_all(0), 1);
+	mca_turn(&mca);
+	assert_true(fake_runs(0));
+}
+
 static void a_shared_page_kills_one_and_informs_the_other(void **unused)
 {
 	(void)unused;
@@ -579,15 +634,31 @@ static void a_servers_page_is_reported_and_everybody_goes_on(void **unused)
 {
 	(void)unused;
 	fake_map(PAGE, MCA_HOLDER_HOST, LABEL_SERVER(FAKE_VMS), 0x401000);
-	fake_map(PAGE, MCA_HOLDER_HOST, LABEL_ROOT, 0x10002000);
 	fake_map(PAGE, MCA_HOLDER_BUFFER, 0x33, 0);
 	fake_mce(STATUS_SRAR, PAGE, 7, MCA_CTX_SERVER, LABEL_SERVER(FAKE_VMS));
 	mca_turn(&mca);
-	assert_true(fake_logged(
-		"context server owner console,root-task,label-0x33 class SRAR action recover\n"
-		"retired page 0x10345000 holders: server console va 0x401000, "
-		"server root-task va 0x10002000, buffer label-0x33\n"));
+	assert_true(
+		fake_logged("context server owner console,label-0x33 class SRAR action recover\n"
+			    "retired page 0x10345000 holders: server console va 0x401000, "
+			    "buffer label-0x33\n"));
 	assert_true(fake_runs(0));
+}
+
+static void a_page_of_the_root_task_ends_the_system(void **unused)
+{
+	(void)unused;
+	fake_map(PAGE, MCA_HOLDER_HOST, LABEL_ROOT, 0x10002000);
+	fake_mce(STATUS_SRAO, PAGE, 5, MCA_CTX_IDLE, 0);
+	mca_turn(&mca);
+	assert_true(fake_logged("owner root-task class SRAO action recover-optional\n"
+				"retired page 0x10345000 holders: server root-task va "
+				"0x10002000\n"));
+	assert_true(fake_logged("verdict: reset: the root-task lost a page; the system ends"));
+	assert_false(fake_runs(0));
+	fake.now += 1000 * FAKE_MS;
+	mca_turn(&mca);
+	assert_false(fake_runs(1));
+	assert_int_equal(fake.shutdowns, 1);
 }
 
 static void a_vcpu_that_cannot_be_resumed_ends_its_vm(void **unused)
@@ -787,6 +858,8 @@ int main(void)
 		TEST(a_repeated_record_has_no_second_effect),
 		TEST(a_page_hit_twice_is_retired_once_and_the_vm_goes_on),
 		TEST(policy_kill_ends_the_vm_and_no_other),
+		TEST(policy_restart_kills_the_vm_each_time_and_thaws_its_next_life),
+		TEST(a_vm_that_is_built_anew_owes_nothing),
 		TEST(a_shared_page_kills_one_and_informs_the_other),
 		TEST(a_deferred_error_stops_nobody),
 		TEST(a_vmm_server_that_never_answers_early_notices_is_still_told),
@@ -806,6 +879,7 @@ int main(void)
 		TEST(more_pages_than_a_vm_can_be_told_of_kill_it),
 		TEST(an_unused_page_is_retired),
 		TEST(a_servers_page_is_reported_and_everybody_goes_on),
+		TEST(a_page_of_the_root_task_ends_the_system),
 		TEST(a_vcpu_that_cannot_be_resumed_ends_its_vm),
 		TEST(a_server_that_cannot_be_resumed_ends_the_system),
 		TEST(an_address_that_is_no_memory_ends_only_its_consumer),

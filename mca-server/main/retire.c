@@ -167,6 +167,17 @@ static void tell_guests(struct mca *mca, const struct mca_record *record, enum m
 	}
 }
 
+/* The root-task cannot be built anew: without one of its pages nothing can be relied on. */
+static void stop_with_root(struct mca *mca, const struct holders *holders)
+{
+	for (uint32_t i = 0; i < holders->count; i++)
+		if (holders->list[i].kind != MCA_HOLDER_KERNEL &&
+		    holders->list[i].label == LABEL_ROOT) {
+			mca_stop(mca, "the root-task lost a page");
+			return;
+		}
+}
+
 /* The address is no memory: only its consumer can be stopped. */
 static void nowhere(struct mca *mca, const struct mca_record *record, enum mca_class class,
 		    uint64_t page, cairn_status_t status, bool log)
@@ -205,6 +216,8 @@ static enum outcome retire_page(struct mca *mca, const struct mca_record *record
 	tell_guests(mca, record, class, page, &holders);
 	if (log)
 		log_retired(mca, page, &holders);
+	if (!mca->stopping)
+		stop_with_root(mca, &holders);
 	return NEWLY_RETIRED;
 }
 

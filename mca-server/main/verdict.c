@@ -81,6 +81,8 @@ void mca_decide(struct mca *mca, const struct mca_record *records, size_t count)
 	verdict = mca_combine(records, judgements, count);
 	for (size_t i = 0; i < count; i++)
 		carry_out(mca, &records[i], judgements[i], verdict.action == MCA_ACTION_RESET);
+	if (mca->stopping)
+		return;
 	if (verdict.action == MCA_ACTION_RESET) {
 		mca_stop(mca, verdict.reason);
 		return;

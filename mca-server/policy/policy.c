@@ -6,6 +6,7 @@
 static const struct mca_policy policies[] = {
 	[POLICY_INJECT] = {.name = "inject", .inject = true},
 	[POLICY_KILL] = {.name = "kill"},
+	[POLICY_RESTART] = {.name = "restart", .restart = true},
 };
 
 const struct mca_policy *mca_policy_of(uint32_t policy)

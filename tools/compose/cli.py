@@ -91,7 +91,7 @@ def compose(options):
     paths = model.Paths(build, TOP, options.description)
     system = model.build_model(document, paths)
     products = read_products(build)
-    model.check_files_exist(system, document, build, products)
+    model.check_given_files(system, document, build, products)
     name = system.system["name"]
     if options.check:
         return f"{options.description}: no mistakes found"

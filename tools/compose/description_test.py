@@ -152,7 +152,7 @@ class Descriptions(unittest.TestCase):
         self.refused("priority = 50", 'enabled = "no"', 10, "true or false")
 
     def test_unknown_policy(self):
-        self.refused('name = "linux-1"', 'name = "linux-1"\npolicy = "ignore"', 20, '"inject", "kill"')
+        self.refused('name = "linux-1"', 'name = "linux-1"\npolicy = "ignore"', 20, '"inject", "kill", "restart"')
 
     def test_unknown_grant(self):
         self.refused('["memory"]', '["memroy"]', 14, '"memory"')
@@ -316,6 +316,18 @@ class Descriptions(unittest.TestCase):
     def test_guest_kernel_of_unknown_kind(self):
         self.put("guest-linux/vmlinuz", b"text" * 1000)
         self.assertRegex(self.error_of(GOOD), r"x\.toml:21: .*neither a Linux bzImage nor an ELF")
+
+    def test_given_files_of_the_wrong_kind_are_found_before_the_build(self):
+        given = os.path.join(self.directory, "given")
+        with open(given, "w", encoding="utf-8") as file:
+            file.write("text\n" * 1000)
+        self.refused('"${BUILD}/guest-linux/vmlinuz"', f'"{given}"', 21, "neither a Linux bzImage")
+        self.refused('name = "tests"', f'name = "tests"\nelf = "{given}"', 14, "is no ELF file")
+        self.refused('name = "good"', f'name = "good"\nkernel = "{given}"', 3, "is no ELF file", text=GOOD)
+        with open(given, "wb") as file:
+            file.write(testing.bzimage(2 << 20))
+        self.refused('"${BUILD}/guest-linux/vmlinuz"', f'"{given}"', 20, "would overlap",
+                     text=GOOD.replace('"256 MiB"', '"2 MiB"', 1))
 
     def test_initrd_for_an_elf_payload(self):
         text = GOOD.replace("guest-linux/vmlinuz", "guests/nano.elf", 1)

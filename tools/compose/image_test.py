@@ -168,6 +168,13 @@ class Image(unittest.TestCase):
                          (abi.POLICY_KILL, abi.PROFILE_AMD, 1, b"quiet"))
         self.assertEqual((system.mca_flags, system.end_when_idle), (abi.MCA_FLAG_SUCCOR_OVERRIDE, 0))
 
+    def test_each_policy_has_its_number(self):
+        for word, number in (("inject", 0), ("kill", 1), ("restart", 2)):
+            _, segments = read32(self.compose("--set", f"vm.linux-2.policy={word}")[1])
+            header = abi.ImageHeader.from_buffer_copy(segments[-1][1])
+            system = abi.SystemDescription.from_buffer_copy(segments[-1][1], header.module[0].offset)
+            self.assertEqual((system.vm[0].policy, system.vm[1].policy), (abi.POLICY_INJECT, number))
+
     def test_console_of_a_single_vm_shows_it_raw(self):
         text = GOOD.split("[[vm]]\nname = \"linux-2\"")[0].replace('mode = "all"', "")
         data = self.module(b"system", text=text)

@@ -292,13 +292,19 @@ def check_image_memory(model, document, image_size):
     mistakes.raise_if_any()
 
 
-def check_files_exist(model, document, build, products):
-    """Before a build: each file is there, or is something that this build makes (products.txt)."""
+def check_given_files(model, document, build, products):
+    """Before a build: what it will not make (products.txt) must be there, and of the right kind."""
     mistakes = Mistakes(document)
-    for file in _distinct(model.files()):
-        if os.path.relpath(file.path, build) in products or os.path.isfile(file.path):
-            continue
-        _missing(file, mistakes, build, products)
+    given = [file for file in model.files() if os.path.relpath(file.path, build) not in products]
+    for file in _distinct(given):
+        if not os.path.isfile(file.path):
+            _missing(file, mistakes, build, products)
+    mistakes.raise_if_any()
+    _read(given, mistakes, build, products)
+    mistakes.raise_if_any()
+    if model.kernel.data is not None:
+        _check_elf(model.kernel, mistakes, elf.physical_entry)
+    _check_contents(model, mistakes)
     mistakes.raise_if_any()
 
 
@@ -326,8 +332,15 @@ def _missing(file, mistakes, build, products):
 def read_files(model, document, build, products):
     """Reads all inputs and checks what they are."""
     mistakes = Mistakes(document)
+    _read(model.files(), mistakes, build, products)
+    mistakes.raise_if_any()
+    _check_contents(model, mistakes)
+    mistakes.raise_if_any()
+
+
+def _read(files, mistakes, build, products):
     contents = {}
-    for file in model.files():
+    for file in files:
         if file.path not in contents:
             try:
                 with open(file.path, "rb") as stream:
@@ -336,16 +349,24 @@ def read_files(model, document, build, products):
                 contents[file.path] = None
                 _missing(file, mistakes, build, products)
         file.data = contents[file.path]
-    mistakes.raise_if_any()
+
+
+def _check_elf(file, mistakes, check):
+    try:
+        check(elf.read(file.data))
+    except elf.BadElf as error:
+        mistakes.add(file.where, f"{file.path} {error}")
+
+
+def _check_contents(model, mistakes):
+    """What files must be; one that was not read yet (the build makes it) is passed over."""
     for file, end in [(model.root, abi.ROOT_INFO_VA)] + [
             (server.file, abi.SERVER_INFO_VA) for server in model.servers]:
-        try:
-            elf.check_server(elf.read(file.data), end)
-        except elf.BadElf as error:
-            mistakes.add(file.where, f"{file.path} {error}")
+        if file.data is not None:
+            _check_elf(file, mistakes, lambda program, end=end: elf.check_server(program, end))
     for vm in model.vms:
-        _check_payload(vm, mistakes)
-    mistakes.raise_if_any()
+        if vm.kernel.data is not None:
+            _check_payload(vm, mistakes)
 
 
 def _check_payload(vm, mistakes):
@@ -360,7 +381,7 @@ def _check_payload(vm, mistakes):
         return
     if vm.payload == abi.PAYLOAD_ELF and vm.initrd:
         mistakes.add(vm.initrd.where, "only a Linux kernel takes an initrd; remove it")
-    size = len(data) + (len(vm.initrd.data) if vm.initrd else 0)
+    size = len(data) + (len(vm.initrd.data) if vm.initrd and vm.initrd.data is not None else 0)
     if GUEST_LOW + size > vm.values["memory"]:
         mistakes.add(vm.where + ("memory",), f"kernel and initrd of '{vm.name}' ({show_size(-(-size // MIB) * MIB)}) "
                      f"would overlap in {show_size(vm.values['memory'])} of memory; give it more")

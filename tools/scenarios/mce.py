@@ -77,6 +77,14 @@ def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
                     break
 
 
+def only_polled(stage: Stage) -> None:
+    """Corrected and deferred errors are found by polling: there is no exception, hence nothing that it interrupts."""
+    others = sorted(context for context in stage.contexts if context != "poll")
+    if others or not stage.contexts["poll"]:
+        raise Unexpected(f"these errors should be found by polling, but they interrupted {', '.join(others) or 'nothing'}")
+    stage.say(f"all {stage.contexts['poll']} were found by polling, which interrupts nobody")
+
+
 def injected(stage: Stage) -> Iterator[tuple[str, int]]:
     """(AR or AO, guest-physical address) of each virtual machine check that was delivered."""
     for text in stage.out.texts("system"):

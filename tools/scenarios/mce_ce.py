@@ -4,7 +4,7 @@
 from simulate.console import Unexpected
 from simulate.inject import BANK
 
-from .mce import ERRORS, HIT, Load, both_alive, injected, other_never_noticed, start
+from .mce import ERRORS, HIT, Load, both_alive, injected, only_polled, other_never_noticed, start
 from .stage import STEP, Stage
 
 SUMMARY = "corrected errors: logged with bank, address and owner, and nobody is disturbed"
@@ -33,6 +33,7 @@ def run(stage: Stage) -> None:
         with Load(stage, HIT, mode):
             for number in range(1, ERRORS + 1):
                 correct_one(stage, f"{mode}-{number}")
+    only_polled(stage)
     if list(injected(stage)):
         raise Unexpected("a corrected error became a virtual machine check")
     stage.forbid(r"retired page", "system", why="a corrected error does not cost a page")

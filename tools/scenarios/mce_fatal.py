@@ -6,6 +6,7 @@ import time
 
 from simulate.console import Unexpected
 from simulate.inject import error_for
+from simulate.transcript import CONTEXTS
 
 from .mce import HIT, OTHER, start
 from .stage import STEP, Stage
@@ -30,6 +31,11 @@ def fatal_once(stage: Stage, mode: str) -> None:
     for what, value in (("status", error_for(stage.cpu, "fatal").status), ("address", spa)):
         if not re.search(rf"\b(0x)?0*{value:x}\b", printed):
             raise Unexpected(f"the {what} {value:#x} of the record was not printed")
+    interrupted = re.search(rf"\bcontext ({'|'.join(CONTEXTS)}) ", printed)
+    if not interrupted:
+        raise Unexpected("the record does not tell what the error interrupted")
+    stage.contexts[interrupted[1]] += 1
+    stage.say(f"interrupted: {interrupted[1]}")
     nothing_runs(stage)
 
 
@@ -57,3 +63,4 @@ def nothing_runs(stage: Stage) -> None:
 def run(stage: Stage) -> None:
     for mode in ("spin", "exit", "sleep"):
         fatal_once(stage, mode)
+    stage.say_contexts()

@@ -2,7 +2,7 @@
 """Errors on pages that nobody is touching: retired in time, and the process lives until it touches its page."""
 
 from .guest_errors import kill_by_touch, sleeping_survives
-from .mce import ERRORS, HIT, Load, every_context, finish, start
+from .mce import ERRORS, HIT, Load, every_context, finish, only_polled, start
 from .stage import Stage
 
 
@@ -20,4 +20,6 @@ def run(stage: Stage, kind: str) -> None:
     more = 0
     if kind == "srao":
         more = every_context(stage, lambda tag: lose_untouched(stage, kind, tag))
+    else:
+        only_polled(stage)
     finish(stage, 2 * ERRORS + more)

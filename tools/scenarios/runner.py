@@ -76,6 +76,7 @@ def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int) ->
     print(f"{name} on {cpu}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
     if reason:
         print(f"  because: {reason}")
+        print(f"  again: ./simulate --scenario {name} --cpu {cpu} --preset {preset} --seed {seed}")
     print(f"  transcript: {transcript}", flush=True)
     return not reason
 

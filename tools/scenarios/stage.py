@@ -223,10 +223,12 @@ class Stage:
         return retired
 
     def check_holder(self, retired: transcript.Retired, vm: str, gpa: int) -> None:
-        """The page was unmapped from the VM, at the address the guest itself had told."""
+        """The page was unmapped from the VM, at the address the guest itself had told, and from its vmm-server."""
         page = gpa & ~(PAGE - 1)
         if not any(h.kind == "vm" and h.name == vm and h.address == page for h in retired.holders):
             raise Unexpected(f"page {retired.spa:#x} was not taken from {vm} at {page:#x}: {retired.holders}")
+        if not any(h.kind == "server" and h.name == f"vmm-{vm}" for h in retired.holders):
+            raise Unexpected(f"page {retired.spa:#x} was not taken from vmm-{vm}: {retired.holders}")
 
     def forbid(self, pattern: str, source: str, start: int = 0, why: str = "") -> None:
         for text in self.out.texts(source, start):

@@ -10,12 +10,21 @@ CPUS = ("intel", "amd")
 PLAIN = ("vm.linux-1.cmdline+= cairn.shell=plain", "vm.linux-2.cmdline+= cairn.shell=plain")
 
 
+def own_servers(stage: Stage) -> None:
+    """Each VM is served by the vmm-server of its name, and by no other."""
+    for vm in ("linux-1", "linux-2"):
+        match, _ = stage.out.wait_for(rf"^(vmm-\S+): VM {vm}: started", "system", 0, STEP, f"{vm}'s vmm-server")
+        if match[1] != f"vmm-{vm}":
+            raise Unexpected(f"{vm} is served by {match[1]}, not by vmm-{vm}")
+        stage.forbid(rf"^(?!vmm-{vm}:)vmm-\S+: VM {vm}\b", "system", why=f"{vm} has a vmm-server of its own")
+        stage.say(f"{vm} has a vmm-server of its own, {match[1]}")
+
+
 def start(stage: Stage) -> None:
     stage.start("two-linux", *PLAIN, variant="-plain")
     for vm in ("linux-1", "linux-2"):
         stage.ready(vm)
-    servers = {text.split(":")[0] for text in stage.out.texts("system") if text.startswith("vmm-")}
-    stage.say(f"vmm-servers that spoke: {', '.join(sorted(servers)) or 'none'}")
+    own_servers(stage)
     for vm in ("linux-1", "linux-2"):
         stage.start_bystander(vm)
 

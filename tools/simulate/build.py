@@ -129,12 +129,26 @@ def image(name: str, preset: str, overrides: tuple[str, ...] = (), variant: str 
         return _image(source, preset, overrides, variant)
 
 
+def mistakes(name: str, preset: str, overrides: tuple[str, ...] = ()) -> str:
+    """What the composer has to say against a description before anything is built; "" if nothing."""
+    source = description(name)
+    with _alone(preset):
+        command = [*_composer(source, configure(preset), overrides), "--check"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return (done.stderr or done.stdout or "the composer failed") if done.returncode != 0 else ""
+
+
+def _composer(source: pathlib.Path, where: pathlib.Path, overrides: tuple[str, ...]) -> list[str]:
+    command = [PYTHON, str(COMPOSER), str(source), "--build", str(where), "--quiet"]
+    for override in overrides:
+        command += ["--set", override]
+    return command
+
+
 def _image(source: pathlib.Path, preset: str, overrides: tuple[str, ...], variant: str) -> Image:
     where = configure(preset)
     output = where / "images" / f"{source.stem}{variant}.elf"
-    compose = [PYTHON, str(COMPOSER), str(source), "--build", str(where), "--quiet", "--output", str(output)]
-    for override in overrides:
-        compose += ["--set", override]
+    compose = [*_composer(source, where, overrides), "--output", str(output)]
     # Mistakes first, before anything is built.
     _run([*compose, "--check"], f"{source.name} has mistakes: checking it")
     ninja(preset, "products")

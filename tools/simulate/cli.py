@@ -31,14 +31,14 @@ def parser() -> argparse.ArgumentParser:
                      "default: all it is made for)")
     top.add_argument("--cpus", type=_positive, metavar="N", help="CPUs of the machine (default: as the system says)")
     top.add_argument("--memory", type=_positive, metavar="MIB", help="RAM of the machine (default: as the system says)")
-    top.add_argument("--preset", choices=("release", "debug"), default="release", help="which build (default: release)")
+    top.add_argument("--preset", choices=("release", "debug"), help="which build (default: release)")
 
     group = top.add_argument_group("one VM made for a payload")
     group.add_argument("--kernel", metavar="FILE", help="a Linux bzImage, or an ELF file with a PVH note")
     group.add_argument("--initrd", metavar="FILE")
     group.add_argument("--append", metavar="STRING", help="its command line (default: console=ttyS0)")
-    group.add_argument("--guest-cpus", type=_positive, default=1, metavar="N")
-    group.add_argument("--guest-memory", type=_positive, default=256, metavar="MIB")
+    group.add_argument("--guest-cpus", type=_positive, metavar="N", help="its virtual CPUs (default: 1)")
+    group.add_argument("--guest-memory", type=_positive, metavar="MIB", help="its RAM (default: 256)")
 
     group = top.add_argument_group("errors, into the system that runs in another terminal")
     group.add_argument("--inject", choices=KINDS, metavar="KIND",
@@ -73,8 +73,16 @@ def check_combination(args: argparse.Namespace) -> None:
         raise SimulateError("--vm, --gpa and --spa belong to --inject KIND")
     if (args.initrd or args.append is not None) and not args.kernel:
         raise SimulateError("--initrd and --append belong to --kernel FILE")
+    if (args.guest_cpus or args.guest_memory) and not args.kernel:
+        raise SimulateError("--guest-cpus and --guest-memory belong to --kernel FILE")
+    if args.seed is not None and not args.scenario:
+        raise SimulateError("--seed belongs to --scenario NAME")
     if (args.scenario or args.bench) and (args.cpus or args.memory):
         raise SimulateError("a scenario or benchmark decides about CPUs and memory itself")
+    if args.bench and args.cpu:
+        raise SimulateError("a benchmark decides about the CPU itself: --cpu does not go with --bench")
+    if (args.inject or args.list) and (args.cpu or args.cpus or args.memory or args.preset):
+        raise SimulateError("--cpu, --cpus, --memory and --preset belong to a run: not to --inject or --list")
 
 
 def dispatch(args: argparse.Namespace) -> int:
@@ -91,26 +99,27 @@ def dispatch(args: argparse.Namespace) -> int:
         print(runner.listing())
         return 0
     build.install()
+    preset = args.preset or "release"
     if args.scenario:
         from scenarios import runner
 
         seed = args.seed if args.seed is not None else random.SystemRandom().getrandbits(32)
-        return 0 if runner.run(args.scenario, args.cpu, args.preset, seed) else 1
+        return 0 if runner.run(args.scenario, args.cpu, preset, seed) else 1
     if args.bench:
         from .bench import bench
 
-        return bench(args.preset)
+        return bench(preset)
     from .run import interactive, payload_image
 
     if args.kernel:
-        image = payload_image(args, args.preset)
+        image = payload_image(args, preset)
     else:
         overrides = []
         if args.cpus:
             overrides.append(f"system.cpus={args.cpus}")
         if args.memory:
             overrides.append(f"system.memory={args.memory} MiB")
-        image = build.image(args.system or "default", args.preset, tuple(overrides), "-custom" if overrides else "")
+        image = build.image(args.system or "default", preset, tuple(overrides), "-custom" if overrides else "")
     return interactive(image, args.cpu or "intel")
 
 

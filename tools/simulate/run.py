@@ -50,6 +50,28 @@ def payload_description(
     return "\n".join(lines) + "\n"
 
 
+# Which option a line of the generated description comes from, by its key.
+OPTIONS = {
+    "kernel": "--kernel", "initrd": "--initrd", "cmdline": "--append", "vcpus": "--guest-cpus", "cpus": "--guest-cpus",
+    "memory": "--guest-memory",
+}
+
+
+def option_sentence(text: str, mistakes: str, values: dict[str, object]) -> str:
+    """The composer's first mistake about a generated description, as one about the option that the user gave."""
+    match = re.search(r"^.*\.toml:(\d+): (.*)$", mistakes, re.MULTILINE)
+    lines = text.splitlines()
+    if not match or not 1 <= int(match[1]) <= len(lines):
+        return mistakes.strip()
+    option = OPTIONS.get(lines[int(match[1]) - 1].split(" ")[0])
+    sentence = match[2]
+    if not option:
+        return sentence
+    value = str(values[option])
+    # Where the sentence begins with the value, once is enough.
+    return f"{option} {value}: {sentence.removeprefix(value).strip()}"
+
+
 def payload_image(args: "object", preset: str) -> build.Image:
     """Writes the description into the build directory and composes it."""
     kernel = pathlib.Path(args.kernel).resolve()
@@ -57,14 +79,22 @@ def payload_image(args: "object", preset: str) -> build.Image:
     for file in (kernel, initrd):
         if file and not file.is_file():
             raise SimulateError(f"{file}: no such file")
-    if args.guest_memory % 2:
-        raise SimulateError(f"--guest-memory {args.guest_memory}: must be a multiple of 2 MiB")
-    text = payload_description(kernel, initrd, args.append, args.guest_cpus, args.guest_memory, args.cpus or 1)
+    guest_cpus, guest_memory = args.guest_cpus or 1, args.guest_memory or 256
+    if guest_memory % 2:
+        raise SimulateError(f"--guest-memory {guest_memory}: must be a multiple of 2 MiB")
+    text = payload_description(kernel, initrd, args.append, guest_cpus, guest_memory, args.cpus or 1)
     where = build.configure(preset) / "generated" / "payload.toml"
     where.parent.mkdir(parents=True, exist_ok=True)
     if not where.is_file() or where.read_text() != text:
         where.write_text(text)
     overrides = (f"system.memory={args.memory} MiB",) if args.memory else ()
+    mistakes = build.mistakes(str(where), preset, overrides)
+    if mistakes:
+        values = {
+            "--kernel": kernel, "--initrd": initrd, "--append": args.append or "", "--guest-cpus": guest_cpus,
+            "--guest-memory": guest_memory,
+        }
+        raise SimulateError(option_sentence(text, mistakes, values))
     return build.image(str(where), preset, overrides)
 
 
@@ -74,7 +104,8 @@ def how_to(cpu: str, image: build.Image) -> str:
     return (
         f"cairn: {image.name}, {'AMD' if cpu == 'amd' else 'Intel'} machine-check rules. "
         f"Leave: Ctrl-A x. Switch consoles: Ctrl-] and a digit, s for the system log. "
-        f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS"
+        f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS "
+        "(`victim spin &` in Cairn's own Linux guest prints one)"
     )
 
 
@@ -83,9 +114,11 @@ def interactive(image: build.Image, cpu: str) -> int:
     settings = Settings(
         cpu=cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=image.name,
     )
-    directory = RUN / f"{image.name}-{os.getpid()}"
+    directory = RUN / f"{image.name}-pid{os.getpid()}"
     _forget_old_runs()
     print(how_to(cpu, image), file=sys.stderr, flush=True)
+    if image.cpus > 1:
+        print(f"cairn: of {image.cpus} CPUs the kernel uses one only, so far", file=sys.stderr, flush=True)
     with Machine(settings, directory) as machine:
         _make_current(machine)
         session = Session(machine, STOPPED)
@@ -136,7 +169,7 @@ def _forget_old_runs(keep: int = 5) -> None:
     """Transcripts of interactive runs are kept for the last few only."""
     if not RUN.is_dir():
         return
-    runs = [path for path in RUN.iterdir() if path.is_dir() and re.fullmatch(r".*-\d+", path.name)]
+    runs = [path for path in RUN.iterdir() if path.is_dir() and re.fullmatch(r".*-pid\d+", path.name)]
     runs.sort(key=lambda path: path.stat().st_mtime)
     for path in runs[:-keep]:
         if read_state(path / "state.json") is None:

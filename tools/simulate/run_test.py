@@ -88,13 +88,32 @@ class Addresses(unittest.TestCase):
             run.parse_address("12g")
 
 
+class Payloads(unittest.TestCase):
+    TEXT = run.payload_description(pathlib.Path("/etc/passwd"), None, None, 1, 256, 1)
+    VALUES = {"--kernel": "/etc/passwd", "--guest-memory": 256}
+
+    def sentence(self, key, mistake):
+        line = next(i for i, line in enumerate(self.TEXT.splitlines(), 1) if line.startswith(key))
+        return run.option_sentence(self.TEXT, f"/b/payload.toml:{line}: {mistake}\n", self.VALUES)
+
+    def test_a_mistake_names_the_option_it_comes_from(self):
+        self.assertEqual(self.sentence("kernel", "/etc/passwd is no kernel"), "--kernel /etc/passwd: is no kernel")
+        self.assertEqual(self.sentence("memory", "too much"), "--guest-memory 256: too much")
+
+    def test_other_mistakes_are_told_as_they_are(self):
+        self.assertEqual(self.sentence("name", "is odd"), "is odd")
+        self.assertEqual(run.option_sentence(self.TEXT, "/b: is not configured\n", self.VALUES), "/b: is not configured")
+
+
 class CommandLine(unittest.TestCase):
     def check(self, *words):
         cli.check_combination(cli.parser().parse_args(words))
 
     def test_what_does_not_go_together_is_refused(self):
         for words in (["--gpa", "1"], ["--initrd", "x"], ["--scenario", "x", "--bench"], ["default", "--kernel", "x"],
-                      ["--emulator", "bochs"], ["--bench", "--memory", "512"]):
+                      ["--emulator", "bochs"], ["--bench", "--memory", "512"], ["--seed", "3"], ["--bench", "--seed", "0"],
+                      ["--guest-cpus", "2"], ["default", "--guest-memory", "128"], ["--bench", "--cpu", "amd"],
+                      ["--inject", "ce", "--cpu", "intel"], ["--list", "--preset", "debug"], ["--list", "--cpus", "2"]):
             with self.subTest(words=words), self.assertRaises(SimulateError):
                 self.check(*words)
 
@@ -103,6 +122,7 @@ class CommandLine(unittest.TestCase):
         self.check("systems/default.toml", "--cpu", "amd", "--memory", "2048")
         self.check("--inject", "srar", "--vm", "linux-1", "--gpa", "0x1000")
         self.check("--kernel", "bzImage", "--initrd", "i", "--append", "", "--guest-memory", "128")
+        self.check("--scenario", "mce-srar", "--seed", "0", "--cpu", "amd", "--preset", "debug")
 
 
 class Emulator(unittest.TestCase):

@@ -51,14 +51,16 @@ class Piece:
 
 
 def parse_pieces(lines: Iterable[str]) -> list[Piece]:
-    """Where the VMs' memory lies. A VM that was built anew is reported again: its last piece for an address counts."""
-    pieces: dict[tuple[str, int], Piece] = {}
+    """Where the VMs' memory lies. A VM that was built anew is reported again, from 0 on: its last report counts."""
+    pieces: list[Piece] = []
     for line in lines:
         match = _PIECE.search(line)
         if match:
             piece = Piece(match["vm"], int(match["start"], 0), int(match["end"], 0), int(match["spa"], 0))
-            pieces[piece.vm, piece.start] = piece
-    return list(pieces.values())
+            if piece.start == 0:
+                pieces = [other for other in pieces if other.vm != piece.vm]
+            pieces.append(piece)
+    return pieces
 
 
 def to_system_physical(pieces: Iterable[Piece], vm: str, gpa: int) -> int:

@@ -61,6 +61,16 @@ class Memory(unittest.TestCase):
         self.assertIn(Piece("linux-2", 0, 0x10000000, 0x50000000), transcript.parse_pieces(again))
         self.assertEqual(transcript.to_system_physical(transcript.parse_pieces(again), "linux-2", 0), 0x50000000)
 
+    def test_nothing_of_an_earlier_report_is_left(self):
+        again = self.LINES + [
+            "vm linux-1: guest-physical 0x0..0xc000000 at system-physical 0x50000000",
+            "vm linux-1: guest-physical 0xc000000..0x10000000 at system-physical 0x60000000",
+        ]
+        pieces = transcript.parse_pieces(again)
+        self.assertEqual(len(pieces), 3)
+        self.assertEqual(transcript.to_system_physical(pieces, "linux-1", 0x9000000), 0x59000000)
+        self.assertEqual(transcript.to_system_physical(pieces, "linux-1", 0xC001000), 0x60001000)
+
     def test_free_memory_is_found(self):
         lines = ["root: memory: free at system-physical 0x3f000000..0x3f400000", "memory: other"]
         self.assertEqual(transcript.parse_free(lines), [(0x3F000000, 0x3F400000)])

@@ -95,6 +95,7 @@ struct server_info {
 		uint32_t first_vcpu; /* its VCpus are SEL_VCPU + first_vcpu … */
 		uint32_t channel;    /* index of the channel to its vmm-server */
 		uint32_t profile;
+		uint32_t generation; /* counts how often it was built anew; set when that is done */
 	} vms[SYSTEM_VMS];
 	/* For reports: LABEL_SERVER(i) is server i of the description. */
 	char server_names[SYSTEM_SERVERS][16];

@@ -36,7 +36,7 @@ struct desc_server {
 	uint64_t budget_us, period_us; /* of the main thread; 0: no limit */
 };
 
-enum vm_policy { POLICY_INJECT = 0, POLICY_KILL = 1 };
+enum vm_policy { POLICY_INJECT = 0, POLICY_KILL = 1, POLICY_RESTART = 2 /* kill, start anew */ };
 enum vm_profile { PROFILE_INTEL = 0, PROFILE_AMD = 1, PROFILE_HOST = 2 /* as the CPU's vendor */ };
 enum vm_payload { PAYLOAD_LINUX = 0, PAYLOAD_ELF = 1 /* ELF with a PVH entry note */ };
 
