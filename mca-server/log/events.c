@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A ring of text lines. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,10 +26,9 @@ void events_set(struct mca_events *events, uint64_t event, const char *format, .
 {
 	va_list args;
 
-	if (events->added - event > MCA_EVENTS) {
-		events->lost++; /* its place is taken by a newer line */
+	/* Its place is taken by a newer line: events_print counts it. */
+	if (events->added - event > MCA_EVENTS)
 		return;
-	}
 	va_start(args, format);
 	vsnprintf(events->text[event % MCA_EVENTS], MCA_EVENT_TEXT, format, args);
 	va_end(args);
@@ -37,8 +37,15 @@ void events_set(struct mca_events *events, uint64_t event, const char *format, .
 void events_print(struct mca_events *events, void (*print)(const char *line, size_t length))
 {
 	if (events->added - events->printed > MCA_EVENTS) {
-		events->lost += events->added - events->printed - MCA_EVENTS;
+		uint64_t lost = events->added - events->printed - MCA_EVENTS;
+		char text[80];
+
+		events->lost += lost;
 		events->printed = events->added - MCA_EVENTS;
+		print(text, events_append(text, sizeof(text), 0,
+					  "%" PRIu64 " lines of this log were overwritten before "
+					  "they were printed",
+					  lost));
 	}
 	for (; events->printed < events->added; events->printed++) {
 		const char *line = events->text[events->printed % MCA_EVENTS];
