@@ -166,14 +166,17 @@ static void read_control(const struct vmcb *b, struct vcpu_state *s)
 
 static void write_control(struct vmcb *b, const volatile struct vcpu_state *s)
 {
-	uint64_t cr4 = s->cr4 & ~CR4_NOT_SWITCHED;
+	uint64_t cr0 = s->cr0, cr3 = s->cr3, cr4 = s->cr4 & ~CR4_NOT_SWITCHED, efer = s->efer | EFER_SVME;
 
-	b->cr0 = s->cr0;
+	/* What a write of these would flush on the CPU, the guest's global pages included, when the VMM does it instead. */
+	if (cr0 != b->cr0 || cr3 != b->cr3 || (cr4 | CR4_MCE) != b->cr4 || efer != b->efer)
+		b->tlb_control = 1;
+	b->cr0 = cr0;
 	b->cr2 = s->cr2;
-	b->cr3 = s->cr3;
+	b->cr3 = cr3;
 	b->cr4 = cr4 | CR4_MCE; /* R-CR-1 */
 	b->cr_read = cr4 & CR4_MCE ? 0 : 1u << 4;
-	b->efer = s->efer | EFER_SVME;
+	b->efer = efer;
 	b->v_intr = (b->v_intr & ~(uint64_t)V_TPR) | (s->cr8 & 0xf);
 }
 
@@ -257,7 +260,9 @@ static void write_inject(struct vmcb *b, const volatile struct vcpu_state *s)
 
 	b->event_inj = 0;
 	if ((info & EVENT_VALID) && (type == EVENT_NMI || type == EVENT_SOFT || (type == EVENT_EXC && vector < 32)))
-		b->event_inj = (info & (EVENT_VALID | EVENT_ERROR | EVENT_TYPE | 0xff)) | (uint64_t)s->inject_error << 32;
+		b->event_inj = (info & (EVENT_VALID | EVENT_TYPE | 0xff)) |
+			       /* R-REF-10: no error code in real mode */
+			       (b->cr0 & CR0_PE ? (info & EVENT_ERROR) | (uint64_t)s->inject_error << 32 : 0);
 	b->v_intr &= ~V_REQUEST;
 	if (virq & EVENT_VALID)
 		b->v_intr |= V_IRQ | V_PRIO(virq & 0xff) | V_VECTOR(virq & 0xff);
@@ -276,6 +281,22 @@ static void write_ctl(struct ec *v, struct vmcb *b, const volatile struct vcpu_s
 		timer_cancel(hal_cpu(), &v->deadline);
 }
 
+static void write_rare(struct ec *v, struct vmcb *b, const volatile struct vcpu_state *s, uint32_t groups)
+{
+	if (groups & VCPU_MTD_SEG)
+		write_segments(b, s);
+	if (groups & VCPU_MTD_CR)
+		write_control(b, s);
+	if (groups & VCPU_MTD_DR) {
+		b->dr6 = s->dr6 & 0xffffffff;
+		b->dr7 = (s->dr7 & 0xffffffff) | DR7_FIXED;
+	}
+	if (groups & VCPU_MTD_MSR)
+		write_msrs(b, s);
+	if (groups & VCPU_MTD_CTL)
+		write_ctl(v, b, s);
+}
+
 int hal_vcpu_write(struct ec *v, uint32_t groups)
 {
 	struct vmcb *b = vmcb_of(v);
@@ -291,22 +312,10 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 		b->rflags = (s->rflags & RFLAGS_GUEST) | 2;
 		b->interrupt_shadow = s->interruptibility & (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS) ? 1 : 0;
 	}
+	if (groups & ~(uint32_t)(VCPU_MTD_RIP | VCPU_MTD_FLAGS | VCPU_MTD_INJECT))
+		write_rare(v, b, s, groups);
 	if (groups & VCPU_MTD_INJECT)
 		write_inject(b, s);
-	if (!(groups & ~(uint32_t)(VCPU_MTD_RIP | VCPU_MTD_FLAGS | VCPU_MTD_INJECT)))
-		return 0;
-	if (groups & VCPU_MTD_SEG)
-		write_segments(b, s);
-	if (groups & VCPU_MTD_CR)
-		write_control(b, s);
-	if (groups & VCPU_MTD_DR) {
-		b->dr6 = s->dr6 & 0xffffffff;
-		b->dr7 = (s->dr7 & 0xffffffff) | DR7_FIXED;
-	}
-	if (groups & VCPU_MTD_MSR)
-		write_msrs(b, s);
-	if (groups & VCPU_MTD_CTL)
-		write_ctl(v, b, s);
 	return 0;
 }
 
