@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include "layout.h"
 
-#define RFLAGS_IF (1ul << 9)
-#define CR0_PE(1ul << 0)
+#define RFLAGS_IF      (1ul << 9)
+#define CR0_PE	       (1ul << 0)
 #define CR0_MP	       (1ul << 1)
 #define CR0_TS	       (1ul << 3)
 #define CR0_NE	       (1ul << 5)
