@@ -23,6 +23,7 @@ MODULES = {
     "mce-fatal": "mce_fatal",
     "mce-free": "mce_free",
     "server-fault": "server_fault",
+    "kernel-tables": "kernel_tables",
     "linux-alone": "linux_alone",
 }
 

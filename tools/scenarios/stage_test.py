@@ -8,13 +8,40 @@ import tempfile
 import types
 import unittest
 
-from scenarios import runner, stage
+from scenarios import kernel_tables, runner, stage
 from simulate.console import Console, Unexpected
 from simulate.inject import KINDS, RULES
 
 
 def steps(count):
     return list(zip(range(1, count + 1), itertools.islice(stage.expected_hashes(), count)))
+
+
+class Tables(unittest.TestCase):
+    TEXT = "\n".join((
+        "0000000000400000: 0000000002400000 ----A--U-",
+        "0000100000000000: 0000000004000000 X-PDA--UW",
+        "ffff800000123000: 0000000000123000 X--DA---W",
+        "ffff808000000000: 000000003fa00000 X-PDA---W",
+        "ffffffff80100000: 0000000000100000 ----A----",
+    ))
+
+    def wrong(self, text, foreign=((0x4000000, 0x5000000, "RAM of linux-1"),)):
+        return kernel_tables.mistakes(kernel_tables.parse(text), list(foreign))
+
+    def test_right_tables_pass(self):
+        self.assertEqual(len(kernel_tables.parse(self.TEXT)), 5)
+        self.assertEqual(self.wrong(self.TEXT), [])
+
+    def test_each_mistake_is_found(self):
+        for line, wanted in (
+            ("0000000000500000: 0000000002500000 ---DA--UW", "writable and executable"),
+            ("ffffffff80200000: 0000000000200000 ---DA---W", "writable and executable"),
+            ("ffff800000124000: 0000000000124000 X--DA--UW", "user level's"),
+            ("ffff800004123000: 0000000004123000 X--DA---W", "RAM of linux-1"),
+            ("ffff808000200000: 0000000003f00000 X-PDA---W", "RAM of linux-1"),
+        ):
+            self.assertRegex("; ".join(self.wrong(self.TEXT + "\n" + line)), wanted)
 
 
 class Sequence(unittest.TestCase):
