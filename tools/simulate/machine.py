@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 # Said by QEMU at every start: CPU features that its models name and TCG lacks; its socket.
 HARMLESS = ("TCG doesn't support requested feature", "QEMU waiting for connection")
 PR_SET_PDEATHSIG = 1
+RFLAGS_IF = 1 << 9
 
 
 @dataclass
@@ -179,6 +181,15 @@ class Machine:
             return "no message"
         lines = [line for line in lines if line.strip() and not any(word in line for word in HARMLESS)]
         return "; ".join(lines[-3:]) or f"exit status {self.status()}, no message"
+
+    def stands_still(self) -> bool:
+        """Is the CPU halted with interrupts off, as Cairn's kernel leaves it? Halting, it may need a moment."""
+        for _ in range(20):
+            found = re.search(r"RFL=([0-9a-f]+).*?CPL=0.*?HLT=1", self.qmp.monitor("info registers"), re.DOTALL)
+            if found and not int(found[1], 16) & RFLAGS_IF:
+                return True
+            time.sleep(0.05)
+        return False
 
     def wait(self, timeout: float) -> int | None:
         assert self.process

@@ -129,7 +129,7 @@ def interactive(image: build.Image, cpu: str) -> int:
         except OSError as error:
             if machine.wait(5) is None:
                 raise SimulateError(f"the connection to QEMU broke: {error}") from error
-        if session.left or STOPPED in session.printed:
+        if session.left or session.stopped:
             status = None
         else:
             status = machine.wait(10)
@@ -140,11 +140,10 @@ def conclude(session: Session, status: int | None, machine: Machine) -> int:
     """Says how the run ended, judged by what was printed: QEMU's own exit status alone proves nothing."""
     printed = session.printed.decode(errors="replace")
     say = lambda text: print(f"\r\ncairn: {text} (transcript: {machine.serial_log})", file=sys.stderr)
-    fatal = re.search(r"cairn: fatal machine check.*", printed)
-    if fatal:
+    if session.stopped and "cairn: fatal machine check" in printed:
         say("the system stopped on a fatal machine check")
         return STATUS_FATAL_MACHINE_CHECK
-    if STOPPED.decode() in printed:
+    if session.stopped:
         say("the system stopped")
         return STATUS_STOPPED
     if session.left:

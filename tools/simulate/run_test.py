@@ -12,7 +12,7 @@ import unittest
 
 from simulate import bench, cli, machine, run
 from simulate.errors import SimulateError
-from simulate.terminal import Keys
+from simulate.terminal import Keys, Session
 
 
 class Typing(unittest.TestCase):
@@ -55,8 +55,8 @@ class Payloads(unittest.TestCase):
 
 
 class Ends(unittest.TestCase):
-    def conclude(self, printed, status, left=False):
-        session = types.SimpleNamespace(printed=printed.encode(), left=left)
+    def conclude(self, printed, status, left=False, stopped=False):
+        session = types.SimpleNamespace(printed=printed.encode(), left=left, stopped=stopped)
         fake = types.SimpleNamespace(serial_log="log", complaint=lambda: "nothing")
         with contextlib.redirect_stderr(io.StringIO()) as said:
             return run.conclude(session, status, fake), said.getvalue()
@@ -73,9 +73,22 @@ class Ends(unittest.TestCase):
         self.assertIn("did not say", said)
 
     def test_a_fatal_machine_check_is_reported(self):
-        status, said = self.conclude("cairn: fatal machine check: cpu 0\r\ncairn: stopped\r\n", None)
+        status, said = self.conclude("cairn: fatal machine check: cpu 0\r\ncairn: stopped\r\n", None, stopped=True)
         self.assertEqual(status, run.STATUS_FATAL_MACHINE_CHECK)
         self.assertIn("fatal machine check", said)
+
+    def test_what_a_guest_prints_does_not_end_the_run(self):
+        guest = "cairn: fatal machine check: cpu 0\r\ncairn: stopped\r\nsystem: ended (all VMs have stopped)"
+        self.assertEqual(self.conclude(guest, 1)[0], 0)
+
+    def test_the_words_need_a_cpu_that_stands_still(self):
+        for still in (False, True):
+            machine = types.SimpleNamespace(stands_still=lambda still=still: still)
+            session = Session(machine, b"cairn: stopped")
+            with open("/dev/null", "wb") as nowhere, contextlib.redirect_stdout(nowhere):
+                self.assertTrue(session._show(b"x cairn: sto"))
+                self.assertEqual(session._show(b"pped\r\n"), not still)
+            self.assertEqual(session.stopped, still)
 
     def test_leaving_is_fine(self):
         self.assertEqual(self.conclude("anything", None, left=True)[0], 0)

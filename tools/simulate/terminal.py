@@ -67,12 +67,14 @@ class RawTerminal:
 
 
 class Session:
-    """Copies between terminal and machine until the machine ends, the user leaves, or `stop_at` is printed."""
+    """Copies between terminal and machine until the machine ends, the user leaves, or the kernel has stopped it: `stop_at` was
+    printed, and the CPU confirms it, for a guest can print that as well."""
 
     def __init__(self, machine: Machine, stop_at: bytes) -> None:
         self.machine = machine
         self.stop_at = stop_at
         self.printed = b""
+        self.stopped = False
         self.left = False
 
     def run(self) -> None:
@@ -107,5 +109,9 @@ class Session:
         view = memoryview(data)
         while view:
             view = view[os.write(sys.stdout.fileno(), view) :]
+        # Words may be cut in two: the last few bytes are looked at again.
+        recent = self.printed[-len(self.stop_at) + 1 :] + data
         self.printed = (self.printed + data)[-KEPT:]
-        return self.stop_at not in self.printed
+        if self.stop_at in recent:
+            self.stopped = self.machine.stands_still()
+        return not self.stopped
