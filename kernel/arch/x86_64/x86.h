@@ -25,7 +25,6 @@
 #define MSR_MCG_CAP	   0x179
 #define MSR_MCG_STATUS	   0x17a
 #define MSR_MCG_CTL	   0x17b
-#define MSR_PAT		   0x277
 #define MSR_MC0_CTL	   0x400
 #define MSR_TSC_DEADLINE   0x6e0
 #define MSR_EFER	   0xc0000080
