@@ -38,7 +38,7 @@ struct slot {
 	uint32_t label;	       /* root PageTable */
 	uint64_t badge;	       /* Thread, Portal */
 	uint32_t first, count; /* CapTable: its slots; Portal: count is its transfer mask */
-	uint64_t reserved[2];
+	uint64_t pad[2];
 };
 _Static_assert(sizeof(struct slot) == 128, "32 slots a page");
 

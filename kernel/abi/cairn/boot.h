@@ -88,7 +88,6 @@ struct boot_info {
 	uint64_t slots_used;  /* slots [0, slots_used) are taken by the root-task's CapTable */
 	uint64_t memory_size; /* bytes of RAM the kernel found */
 	uint64_t debug;	      /* 1: debug build */
-	uint64_t rsdp;	      /* physical address, 0: not found */
 	char cmdline[512];    /* the boot loader's, without the file name */
 	struct boot_untyped untyped[BOOT_UNTYPED];
 };
