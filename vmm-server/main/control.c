@@ -133,8 +133,11 @@ static void drain_console(void)
 		return;
 	if (cairn_signal(SEL_CHANNEL + (unsigned)vm.tty_channel) != CAIRN_OK)
 		cairn_log("cannot signal the console");
-	for (unsigned i = 0; i < DRAIN_TRIES && byte_ring_used(&tty->out) != 0; i++)
+	for (unsigned i = 0; i < DRAIN_TRIES && byte_ring_used(&tty->out) != 0; i++) {
 		(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(DRAIN_US));
+		/* Its signal was taken just now, and it waits for an answer. */
+		take_mca_messages();
+	}
 }
 
 static void request(uint64_t what, uint64_t w2, uint64_t w3)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <cmocka.h>
+#include <cairn/byte_ring.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
 #include <cairn/mca_ring.h>
@@ -20,7 +21,9 @@
 struct vm vm;
 static struct server_info info;
 static struct mca_channel *mca;
+static struct tty_channel tty;
 static unsigned recalls, suspends;
+static void (*while_waiting)(void);
 static uint64_t asked, asked_w2, asked_w3;
 
 cairn_status_t cairn_recall(uint64_t vcpu)
@@ -54,6 +57,8 @@ uint64_t cairn_request(uint64_t request, uint64_t w2, uint64_t w3)
 uint64_t cairn_wait_signals(uint64_t deadline)
 {
 	(void)deadline;
+	if (while_waiting != NULL)
+		while_waiting();
 	return 0;
 }
 
@@ -95,6 +100,7 @@ static int setup(void **state)
 	vm.mca_channel = MCA;
 	recalls = suspends = 0;
 	asked = 0;
+	while_waiting = NULL;
 	return 0;
 }
 
@@ -231,6 +237,25 @@ static void console_signal_recalls_the_vcpu(void **state)
 	assert_int_equal(recalls, 1);
 }
 
+static void notice_arrives(void)
+{
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AR, 0x5000);
+	while_waiting = NULL;
+}
+
+static void notice_is_answered_while_the_console_shows_the_last_words(void **state)
+{
+	(void)state;
+	memset(&tty, 0, sizeof(tty));
+	vm.uart.tty = &tty;
+	assert_int_equal(byte_ring_write(&tty.out, "bye", 3), 3);
+	while_waiting = notice_arrives;
+	atomic_store(&vm.mailbox.end, END_POWER_OFF);
+	(void)control_step(SIGNAL_SELF);
+	assert_int_equal(asked, ROOT_VM_STOPPED);
+	expect_answer();
+}
+
 static void expect_end(enum end_kind kind, uint64_t request, uint64_t w2, uint64_t w3)
 {
 	setup(NULL);
@@ -277,6 +302,8 @@ int main(void)
 		cmocka_unit_test_setup(delivered_checks_are_reported, setup),
 		cmocka_unit_test_setup(console_signal_recalls_the_vcpu, setup),
 		cmocka_unit_test_setup(each_end_is_told_to_the_root_task_once, setup),
+		cmocka_unit_test_setup(notice_is_answered_while_the_console_shows_the_last_words,
+				       setup),
 		cmocka_unit_test_setup(hostile_rings_do_no_harm, setup),
 	};
 
