@@ -336,9 +336,14 @@ void lapic_tsc_moved(struct lapic *lapic, uint64_t by)
 		lapic->timer_deadline += by;
 }
 
+bool lapic_is_on(const struct lapic *lapic)
+{
+	return lapic->enabled && (lapic->svr & SVR_ENABLE);
+}
+
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level)
 {
-	if (!lapic->enabled || !(lapic->svr & SVR_ENABLE))
+	if (!lapic_is_on(lapic))
 		return;
 	if (vector < LOWEST_VECTOR) {
 		lapic->esr_latched |= ESR_RECEIVE_ILLEGAL;

@@ -65,12 +65,21 @@ static void deliver(struct vcpu *to, const struct apic_message *message)
 	}
 }
 
+/* One of those addressed takes a lowest-priority interrupt, so it must be one that can. */
+static bool is_addressed(const struct vcpu *from, const struct vcpu *to,
+			 const struct apic_message *message)
+{
+	if (!lapic_matches(&to->lapic, message, to == from))
+		return false;
+	return message->delivery != APIC_LOWEST || (lapic_is_on(&to->lapic) && !to->wait_for_sipi);
+}
+
 void bus_send(struct vcpu *from, const struct apic_message *message)
 {
 	for (unsigned i = 0; i < vm.vcpus; i++) {
 		struct vcpu *to = &vm.vcpu[i];
 
-		if (!lapic_matches(&to->lapic, message, to == from))
+		if (!is_addressed(from, to, message))
 			continue;
 		deliver(to, message);
 		if (to != from && message->delivery <= APIC_LOWEST)

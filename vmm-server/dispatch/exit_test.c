@@ -894,6 +894,29 @@ static void interrupt_sent_again_while_the_first_is_served_is_not_lost(void **st
 	assert_int_equal(second->lapic.irr[7], 1u << 27);
 }
 
+static void lowest_priority_interrupt_goes_to_one_that_can_take_it(void **state)
+{
+	const struct apic_message message = {
+		.vector = 0x41, .delivery = APIC_LOWEST, .destination = 0xff};
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	bus_send(v, &message); /* the first one's APIC is off */
+	assert_int_equal(second->lapic.irr[2], 1u << 1);
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_reset(&second->lapic, 1, false);
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	v->wait_for_sipi = true;
+	bus_send(second, &message);
+	assert_int_equal(second->lapic.irr[2], 1u << 1);
+	v->wait_for_sipi = false;
+	lapic_reset(&second->lapic, 1, false);
+	bus_send(second, &message);
+	assert_int_equal(v->lapic.irr[2], 1u << 1);
+	assert_int_equal(second->lapic.irr_words, 0);
+}
+
 static void init_cancels_what_the_vcpu_was_doing(void **state)
 {
 	struct vcpu *second = start_second();
@@ -1005,6 +1028,8 @@ int main(void)
 		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
 		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
 		cmocka_unit_test_setup(interrupt_sent_again_while_the_first_is_served_is_not_lost,
+				       setup),
+		cmocka_unit_test_setup(lowest_priority_interrupt_goes_to_one_that_can_take_it,
 				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
