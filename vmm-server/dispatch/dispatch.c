@@ -54,18 +54,6 @@ static void on_startup(struct vcpu *v)
 		start_by_sipi(v);
 }
 
-/*
- * An INIT came while this vCPU ran: what it exited for, and what was being delivered, belongs to a
- * state that is gone. Nothing but a SIPI arrives (R-ACT-4).
- */
-static void on_any_after_init(struct vcpu *v)
-{
-	v->event.info = 0;
-	v->redo = false;
-	if (v->sipi_pending)
-		start_by_sipi(v);
-}
-
 static void take_notices(struct vcpu *v)
 {
 	uint64_t gpa;
@@ -75,17 +63,36 @@ static void take_notices(struct vcpu *v)
 		(void)vmce_queue_optional(&v->vmce, gpa);
 }
 
+/* What the first vCPU's recalls are for besides itself. */
+static void serve_vm(struct vcpu *v)
+{
+	if (v->index != 0)
+		return;
+	take_notices(v);
+	vm.tty_deadline = 0;
+	io_poll(v);
+}
+
+/*
+ * An INIT came while this vCPU ran: what it exited for, and what was being delivered, belongs to a
+ * state that is gone. Nothing but a SIPI arrives (R-ACT-4).
+ */
+static void on_any_after_init(struct vcpu *v)
+{
+	v->event.info = 0;
+	v->redo = false;
+	serve_vm(v);
+	if (v->sipi_pending)
+		start_by_sipi(v);
+}
+
 static void on_recall(struct vcpu *v)
 {
 	bool redo = v->redo && v->redo_rip == v->state->rip &&
 		    !(v->state->vectoring_info & EVENT_VALID);
 	int32_t port = v->redo_port;
 
-	if (v->index == 0) {
-		take_notices(v);
-		vm.tty_deadline = 0;
-		io_poll(v);
-	}
+	serve_vm(v);
 	(void)lapic_timer_expire(&v->lapic, vcpu_tsc(v));
 	v->redo = false;
 	if (redo)

@@ -153,7 +153,7 @@ static bool next_optional(struct vcpu *v)
 	enum vmce_verdict verdict;
 	uint64_t gpa;
 
-	if (v->vmce.queued == 0 || !(v->have & VCPU_MTD_CR))
+	if (v->vmce.queued == 0 || !(v->have & VCPU_MTD_CR) || v->wait_for_sipi) /* R-ACT-6 */
 		return false;
 	verdict = vmce_next_optional(&v->vmce, v->state->cr4 & CR4_MCE, &gpa);
 	if (verdict == VMCE_NOTHING)

@@ -942,6 +942,32 @@ static void init_cancels_what_the_vcpu_was_doing(void **state)
 	assert_int_equal(vm.mailbox.end, END_NONE);
 }
 
+static void init_of_the_first_vcpu_makes_it_wait_for_a_sipi(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	s->cr4 = 1u << 6;
+	bus_send(second, &init_others);
+	assert_true(exit_dispatch(v, EXIT_HLT) & VCPU_REPLY_HALT);
+	assert_true(v->lapic.bootstrap);
+	/* It still serves the VM's devices, and a machine check waits. */
+	vm.tty_deadline = 1;
+	assert_true(mailbox_put(&vm.mailbox.notices, 0x5000, MCA_NOTICE_AO));
+	assert_true(exit_dispatch(v, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(vm.tty_deadline, 0);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(v->vmce.queued, 1);
+	bus_send(second, &sipi_others);
+	assert_false(exit_dispatch(v, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(s->seg[SEG_CS].base, 0x9a000);
+	assert_int_equal(s->rip, 0);
+	/* Its own INIT has nobody who could end it. */
+	bus_send(v, &(struct apic_message){.delivery = APIC_INIT, .assert = true});
+	assert_false(v->wait_for_sipi);
+}
+
 /* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers
  * watch). */
 static void any_state_is_survived(void **state)
@@ -1031,6 +1057,7 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(lowest_priority_interrupt_goes_to_one_that_can_take_it,
 				       setup),
+		cmocka_unit_test_setup(init_of_the_first_vcpu_makes_it_wait_for_a_sipi, setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
