@@ -27,6 +27,20 @@ static bool give_back(struct vcpu *v, uint32_t info)
 	return false;
 }
 
+/*
+ * QEMU says of an interrupt whose delivery exited that it is an exception of that vector, and still
+ * holds it in V_IRQ. Vectors 16 to 31 could be either; an exception it is when the interrupt could
+ * not have been taken.
+ */
+static bool is_virq_mark(const struct vcpu *v)
+{
+	const struct vcpu_state *s = v->state;
+
+	return v->offered && s->virq == v->offered &&
+	       (s->vectoring_info & (EVENT_TYPE | 0xff)) == (EVENT_EXC | (v->offered & 0xff)) &&
+	       (s->rflags & RFLAGS_IF);
+}
+
 void exit_begin(struct vcpu *v, uint64_t exit_class)
 {
 	struct vcpu_state *s = v->state;
@@ -45,6 +59,8 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 	v->event.info = 0;
 	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)
 		return;
+	if (is_virq_mark(v)) /* as the CPU would say it, for all that look at it in this exit */
+		s->vectoring_info = EVENT_VALID | EVENT_INTR | (v->offered & 0xff);
 	v->event = event_reinject(s->vectoring_info, s->vectoring_error, s->inst_len);
 	if (give_back(v, v->event.info))
 		v->event.info = 0;

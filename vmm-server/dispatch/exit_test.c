@@ -361,6 +361,29 @@ static void interrupted_delivery_is_repeated(void **state)
 	assert_int_equal(s->inject_info, 0);
 }
 
+static void interrupt_of_a_low_vector_is_not_taken_for_an_exception(void **state)
+{
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_accept(&v->lapic, 17, false);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->virq, EVENT_VALID | 17);
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | 17;
+	/* With interrupts off it can only be #AC. */
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_true(injected(VECTOR_AC));
+	s->rflags |= RFLAGS_IF;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->virq, EVENT_VALID | 17);
+	assert_int_equal(v->lapic.isr_words, 0);
+	/* What is taken is no mark any more. */
+	s->virq = 0;
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | 17;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_true(injected(VECTOR_AC));
+}
+
 static void interrupt_taken_but_not_delivered_waits_again(void **state)
 {
 	(void)state;
@@ -1058,6 +1081,8 @@ int main(void)
 		cmocka_unit_test_setup(lowest_priority_interrupt_goes_to_one_that_can_take_it,
 				       setup),
 		cmocka_unit_test_setup(init_of_the_first_vcpu_makes_it_wait_for_a_sipi, setup),
+		cmocka_unit_test_setup(interrupt_of_a_low_vector_is_not_taken_for_an_exception,
+				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
