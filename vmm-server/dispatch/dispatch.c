@@ -219,10 +219,11 @@ static bool end_nmi_step(struct vcpu *v)
 	struct vcpu_state *s = v->state;
 	bool stepped = (s->intr_info & 0xff) == VECTOR_DB && (s->dr6 & DR6_BS);
 
-	if (!v->nmi_stepping)
+	if (!v->nmi_stepping && !(v->nmi_step_left && stepped))
 		return false;
-	v->nmi_stepping = false;
-	v->nmi_masked = false;
+	if (v->nmi_stepping)
+		v->nmi_masked = false;
+	v->nmi_stepping = v->nmi_step_left = false;
 	s->exceptions = vm.exceptions;
 	v->reply |= VCPU_MTD_CTL;
 	if (v->own_tf)

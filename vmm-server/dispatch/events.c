@@ -41,12 +41,26 @@ static bool is_virq_mark(const struct vcpu *v)
 	       (s->rflags & RFLAGS_IF);
 }
 
+/*
+ * Only the delivery of an event clears TF under a step of ours, so the IRET faulted: that ends the
+ * blocking of NMIs, too (R-RES-1). TF is in the frame of the fault, and the step is still to be
+ * hidden.
+ */
+static void note_faulted_iret(struct vcpu *v)
+{
+	if (!v->nmi_stepping || (v->state->rflags & RFLAGS_TF))
+		return;
+	v->nmi_stepping = v->nmi_masked = false;
+	v->nmi_step_left = true;
+}
+
 void exit_begin(struct vcpu *v, uint64_t exit_class)
 {
 	struct vcpu_state *s = v->state;
 
 	v->have = exit_groups[exit_class];
 	v->reply = 0;
+	note_faulted_iret(v);
 	if (v->offered && !(s->virq & EVENT_VALID)) {
 		lapic_take(&v->lapic, (uint8_t)v->offered);
 		if (v->again)

@@ -826,6 +826,36 @@ static void fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf(void **sta
 	assert_false(s->rflags & RFLAGS_TF);
 }
 
+static void nmi_comes_after_an_iret_that_faulted_in_the_guest(void **state)
+{
+	(void)state;
+	CODE_BYTES(0xcf);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_true(s->rflags & RFLAGS_TF);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL); /* before the IRET */
+	assert_int_equal(s->inject_info, 0);
+	/* In the handler of its #GP, which the guest took itself. */
+	s->rflags &= ~RFLAGS_TF;
+	s->rip = 0x9000;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->inject_info, EVENT_VALID | EVENT_NMI | 2);
+	/* The handler returns to the frame that has our TF: that step stays hidden. */
+	s->dr6 |= 1u << 14;
+	s->intr_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->dr6 & 1u << 14, 0);
+	assert_int_equal(s->exceptions, 0);
+	assert_true(v->nmi_masked);
+	/* The next one is the guest's own. */
+	s->dr6 |= 1u << 14;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+	assert_true(injected(VECTOR_DB));
+}
+
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
@@ -1083,6 +1113,7 @@ int main(void)
 		cmocka_unit_test_setup(init_of_the_first_vcpu_makes_it_wait_for_a_sipi, setup),
 		cmocka_unit_test_setup(interrupt_of_a_low_vector_is_not_taken_for_an_exception,
 				       setup),
+		cmocka_unit_test_setup(nmi_comes_after_an_iret_that_faulted_in_the_guest, setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
