@@ -5,6 +5,8 @@
 #include "dispatch/exit.h"
 
 #define DR6_BS	     (1ull << 14)
+#define LOCK_TRIES   100u
+#define LOCK_US	     100u
 #define FIRST_NESTED (3ull << 32)
 
 /* Least first: CPUID needs nothing but what always travels. Rare classes take all. */
@@ -316,14 +318,29 @@ static void (*const handlers[EXIT_CLASSES])(struct vcpu *v) = {
 	[EXIT_OTHER] = on_emulate,
 };
 
+/* Until the deadline: nobody signals a handler. */
+static void leave_cpu(void)
+{
+	uint64_t deadline = cairn_tsc() + cairn_ticks_from_us(LOCK_US);
+
+	while (cairn_wait(deadline, NULL) == CAIRN_OK)
+		;
+}
+
 /*
  * Handlers of several vCPUs share the devices. They hold no lock across a reply, and the control
- * thread never takes this one; who spins runs on its own vCPU's time.
+ * thread never takes this one. A holder that was preempted goes on only when who wants the lock
+ * leaves it the CPU: after some tries it sleeps.
  */
 static void lock(void)
 {
-	while (vm.vcpus > 1 && __atomic_exchange_n(&vm.lock, 1, __ATOMIC_ACQUIRE))
-		__builtin_ia32_pause();
+	for (unsigned i = 0; vm.vcpus > 1 && __atomic_exchange_n(&vm.lock, 1, __ATOMIC_ACQUIRE);
+	     i++) {
+		if (i % LOCK_TRIES == LOCK_TRIES - 1)
+			leave_cpu();
+		else
+			__builtin_ia32_pause();
+	}
 }
 
 static void unlock(void)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <cairn/byte_ring.h>
 #include <cairn/guestmem.h>
@@ -24,7 +25,7 @@ static uint8_t *ram;
 static struct tty_channel tty;
 static struct server_info info;
 static struct vcpu_state state_page[2];
-static unsigned recalls, signals, log_lines;
+static unsigned recalls, signals, log_lines, waits;
 
 /* ---- what the kernel and libs would do ---- */
 
@@ -40,6 +41,16 @@ cairn_status_t cairn_signal(uint64_t thread)
 	(void)thread;
 	signals++;
 	return CAIRN_OK;
+}
+
+/* Another vCPU's handler had the lock, and comes to its end now that it gets the CPU. */
+cairn_status_t cairn_wait(uint64_t deadline, uint64_t *bits)
+{
+	(void)bits;
+	assert_true(deadline > cairn_tsc());
+	waits++;
+	vm.lock = 0;
+	return CAIRN_ERR_TIMEOUT;
 }
 
 cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
@@ -895,6 +906,21 @@ static struct vcpu *start_second(void)
 	return &vm.vcpu[1];
 }
 
+static void holder_of_the_lock_gets_the_cpu(void **state)
+{
+	(void)state;
+	(void)start_second();
+	waits = 0;
+	vm.lock = 1;
+	alarm(5); /* who spins for it never gets it */
+	(void)exit_dispatch(v, EXIT_RECALL);
+	alarm(0);
+	assert_int_equal(waits, 1);
+	assert_int_equal(vm.lock, 0);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(waits, 1);
+}
+
 static void sipi_before_the_first_entry_is_not_lost(void **state)
 {
 	(void)state;
@@ -1114,6 +1140,7 @@ int main(void)
 		cmocka_unit_test_setup(interrupt_of_a_low_vector_is_not_taken_for_an_exception,
 				       setup),
 		cmocka_unit_test_setup(nmi_comes_after_an_iret_that_faulted_in_the_guest, setup),
+		cmocka_unit_test_setup(holder_of_the_lock_gets_the_cpu, setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
