@@ -24,6 +24,7 @@ static void init_vcpu(struct vcpu *to)
 	to->wait_for_sipi = true;
 	to->sipi_pending = false;
 	to->halted = false;
+	to->trap_kept = false;
 	to->nmi_pending = to->nmi_masked = to->nmi_stepping = to->nmi_step_left = false;
 }
 

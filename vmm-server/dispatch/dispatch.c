@@ -220,15 +220,16 @@ static bool end_nmi_step(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
 	bool stepped = (s->intr_info & 0xff) == VECTOR_DB && (s->dr6 & DR6_BS);
+	bool trap = stepped && v->trap_kept && s->rip == v->trap_rip;
 
 	if (!v->nmi_stepping && !(v->nmi_step_left && stepped))
 		return false;
 	if (v->nmi_stepping)
 		v->nmi_masked = false;
-	v->nmi_stepping = v->nmi_step_left = false;
+	v->nmi_stepping = v->nmi_step_left = v->trap_kept = false;
 	s->exceptions = vm.exceptions;
 	v->reply |= VCPU_MTD_CTL;
-	if (v->own_tf)
+	if (v->own_tf || trap)
 		return false;
 	if (!stepped) { /* the frame of the fault shall not hold our TF */
 		s->rflags &= ~RFLAGS_TF;
@@ -267,7 +268,7 @@ static void on_nmi_window(struct vcpu *v)
 	s->ctl_nmi_window = 0;
 	v->reply |= VCPU_MTD_CTL;
 	if (peek_op(v) != EMU_IRET) {
-		v->nmi_masked = false;
+		v->nmi_masked = v->trap_kept = false;
 		return;
 	}
 	v->nmi_stepping = true;

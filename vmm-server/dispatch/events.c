@@ -80,6 +80,22 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 		v->event.info = 0;
 }
 
+/*
+ * A machine check takes the place of what was being delivered (R-REF-9). Interrupts and NMIs were
+ * given back, and faults happen again; only a single-step trap would be gone. It comes when the
+ * guest's handler returns, at the step over its IRET.
+ */
+static void keep_trap(struct vcpu *v)
+{
+	if ((v->event.info & (EVENT_TYPE | 0xff)) != (EVENT_EXC | VECTOR_DB) ||
+	    !(v->state->rflags & RFLAGS_TF))
+		return;
+	v->trap_kept = true;
+	v->trap_rip = v->state->rip;
+	v->state->ctl_nmi_window = 1;
+	v->reply |= VCPU_MTD_CTL;
+}
+
 void raise_event(struct vcpu *v, struct event x, uint64_t cr2)
 {
 	struct event out;
@@ -95,6 +111,8 @@ void raise_event(struct vcpu *v, struct event x, uint64_t cr2)
 		v->state->cr2 = cr2; /* R-REF-7 */
 		v->reply |= VCPU_MTD_CR;
 	}
+	if (outcome == REFLECT_KEEP_FIRST)
+		keep_trap(v);
 	v->event = out;
 }
 

@@ -867,6 +867,42 @@ static void nmi_comes_after_an_iret_that_faulted_in_the_guest(void **state)
 	assert_true(injected(VECTOR_DB));
 }
 
+/* A machine check during the delivery of a single-step trap, up to the IRET of its handler, which
+ * leads to rip. */
+static void lose_page_under_single_step(uint64_t rip)
+{
+	setup(NULL);
+	s->rip = 0x9000;
+	s->rflags |= RFLAGS_TF;
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	assert_true(exit_dispatch(v, EXIT_POISONED) & VCPU_MTD_CTL);
+	assert_true(injected(VECTOR_MC));
+	assert_int_equal(s->ctl_nmi_window, 1);
+	s->vectoring_info = 0;
+	s->rflags &= ~RFLAGS_TF;
+	CODE_BYTES(0xcf);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_int_equal(s->inject_info, 0);
+	assert_true(s->rflags & RFLAGS_TF);
+	s->rip = rip;
+	s->dr6 |= 1u << 14;
+	s->intr_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+}
+
+static void single_step_trap_survives_the_machine_check_of_its_delivery(void **state)
+{
+	(void)state;
+	lose_page_under_single_step(0x9000);
+	assert_true(injected(VECTOR_DB));
+	assert_int_equal(s->dr6 & 1u << 14, 1u << 14);
+	/* The guest went on elsewhere: nothing of our step is seen. */
+	lose_page_under_single_step(0xa000);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->dr6 & 1u << 14, 0);
+	assert_false(v->trap_kept);
+}
+
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
@@ -1141,6 +1177,8 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(nmi_comes_after_an_iret_that_faulted_in_the_guest, setup),
 		cmocka_unit_test_setup(holder_of_the_lock_gets_the_cpu, setup),
+		cmocka_unit_test_setup(single_step_trap_survives_the_machine_check_of_its_delivery,
+				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};
 
