@@ -41,17 +41,15 @@ static void fill(struct log_ring *ring, uint64_t index, uint64_t tsc, const char
 	__atomic_store_n(&record->committed, index + 1, __ATOMIC_RELEASE);
 }
 
-bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length)
+bool log_ring_try_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length)
 {
 	uint64_t first, count;
 
 	if (length > MAX_RECORDS_OF_LINE * LOG_TEXT)
 		length = MAX_RECORDS_OF_LINE * LOG_TEXT;
 	count = records_of(length);
-	if (!claim(ring, count, &first)) {
-		__atomic_fetch_add(&ring->dropped, 1, __ATOMIC_RELAXED);
+	if (!claim(ring, count, &first))
 		return false;
-	}
 	for (uint64_t i = 0; i < count; i++) {
 		size_t part = length < LOG_TEXT ? length : LOG_TEXT;
 
@@ -60,6 +58,14 @@ bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t 
 		length -= part;
 	}
 	return true;
+}
+
+bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length)
+{
+	if (log_ring_try_put(ring, tsc, text, length))
+		return true;
+	__atomic_fetch_add(&ring->dropped, 1, __ATOMIC_RELAXED);
+	return false;
 }
 
 bool log_ring_get(struct log_ring *ring, struct log_record *copy)

@@ -19,6 +19,9 @@
 #define BASE_BOOTSTRAP	     (1ull << 8)
 #define BASE_ENABLE	     (1ull << 11)
 #define LOWEST_VECTOR	     16u
+/* In ticks of the TSC, a tenth of a millisecond or so: a periodic timer that takes the CPU for less
+ * would leave the guest none of it. */
+#define PERIOD_MIN 200000ull
 
 enum lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR };
 
@@ -99,11 +102,15 @@ static uint32_t timer_shift(const struct lapic *lapic)
 
 static uint32_t timer_current(const struct lapic *lapic, uint64_t now)
 {
+	uint64_t left;
+
 	if ((lapic->lvt[LVT_TIMER] & TIMER_MODE) >= TIMER_TSC_DEADLINE)
 		return 0;
 	if (lapic->timer_deadline <= now)
 		return 0;
-	return (uint32_t)((lapic->timer_deadline - now) >> timer_shift(lapic));
+	left = (lapic->timer_deadline - now) >> timer_shift(lapic);
+	/* A period that was stretched (PERIOD_MIN) shows its beginning for longer. */
+	return left < lapic->timer_initial ? (uint32_t)left : lapic->timer_initial;
 }
 
 static uint32_t priority(const struct lapic *lapic)
@@ -336,9 +343,14 @@ void lapic_tsc_moved(struct lapic *lapic, uint64_t by)
 		lapic->timer_deadline += by;
 }
 
+bool lapic_is_on(const struct lapic *lapic)
+{
+	return lapic->enabled && (lapic->svr & SVR_ENABLE);
+}
+
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level)
 {
-	if (!lapic->enabled || !(lapic->svr & SVR_ENABLE))
+	if (!lapic_is_on(lapic))
 		return;
 	if (vector < LOWEST_VECTOR) {
 		lapic->esr_latched |= ESR_RECEIVE_ILLEGAL;
@@ -384,6 +396,7 @@ bool lapic_timer_expire(struct lapic *lapic, uint64_t now)
 	if (lapic->timer_deadline == 0 || lapic->timer_deadline > now)
 		return false;
 	if (mode == TIMER_PERIODIC && period) {
+		period = period < PERIOD_MIN ? PERIOD_MIN : period;
 		/* Periods that passed unnoticed are one interrupt, as they would be in IRR. */
 		lapic->timer_deadline += ((now - lapic->timer_deadline) / period + 1) * period;
 	} else {

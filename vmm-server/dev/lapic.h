@@ -90,6 +90,9 @@ void lapic_tsc_moved(struct lapic *lapic, uint64_t by);
 /* A fixed or lowest-priority interrupt arrives. */
 void lapic_accept(struct lapic *lapic, uint8_t vector, bool level);
 
+/* Whether it would: not while it is off, in hardware or software. */
+bool lapic_is_on(const struct lapic *lapic);
+
 /* Highest vector in IRR that the vectors in service do not block; -1: none. TPR is the CPU's
  * business (CR8). */
 int lapic_pending(const struct lapic *lapic);

@@ -163,11 +163,23 @@ static void periodic_timer_goes_on_and_catches_up(void **state)
 	(void)state;
 	put(LAPIC_TIMER_DIVIDE, 0xb);
 	put(LAPIC_LVT_TIMER, 1u << 17 | 0x30);
-	lapic_write(&lapic, LAPIC_TIMER_INITIAL, 100, 0, &effects);
-	assert_true(lapic_timer_expire(&lapic, 100));
-	assert_int_equal(lapic.timer_deadline, 200);
-	assert_true(lapic_timer_expire(&lapic, 1050));
-	assert_int_equal(lapic.timer_deadline, 1100);
+	lapic_write(&lapic, LAPIC_TIMER_INITIAL, 1000000, 0, &effects);
+	assert_true(lapic_timer_expire(&lapic, 1000000));
+	assert_int_equal(lapic.timer_deadline, 2000000);
+	assert_true(lapic_timer_expire(&lapic, 10500000));
+	assert_int_equal(lapic.timer_deadline, 11000000);
+}
+
+static void tiny_period_leaves_the_guest_time_to_run(void **state)
+{
+	(void)state;
+	put(LAPIC_TIMER_DIVIDE, 0xb);
+	put(LAPIC_LVT_TIMER, 1u << 17 | 0x30);
+	lapic_write(&lapic, LAPIC_TIMER_INITIAL, 3, 1000, &effects);
+	assert_true(lapic_timer_expire(&lapic, 1003));
+	assert_in_range(lapic.timer_deadline, 100000, 1000000);
+	assert_int_equal(lapic_read(&lapic, LAPIC_TIMER_CURRENT, 1004), 3);
+	assert_false(lapic_timer_expire(&lapic, 1006));
 }
 
 static void masked_timer_is_silent(void **state)
@@ -259,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup(one_shot_counts_down, setup),
 		cmocka_unit_test_setup(divisor_codes_follow_the_manual, setup),
 		cmocka_unit_test_setup(periodic_timer_goes_on_and_catches_up, setup),
+		cmocka_unit_test_setup(tiny_period_leaves_the_guest_time_to_run, setup),
 		cmocka_unit_test_setup(masked_timer_is_silent, setup),
 		cmocka_unit_test_setup(only_the_default_base_exists, setup),
 		cmocka_unit_test_setup(command_register_makes_messages, setup),

@@ -13,16 +13,19 @@ static void wake(struct vcpu *from, struct vcpu *to)
 		cairn_log("cannot recall vCPU %u", to->index);
 }
 
+/*
+ * The bootstrap vCPU waits for a SIPI like the others: there is no firmware for it to run, and a
+ * kernel that was started on another vCPU (kexec after a crash) wants it back so.
+ */
 static void init_vcpu(struct vcpu *to)
 {
-	if (to->index == 0)
-		return; /* an INIT of the bootstrap vCPU is a reset; Linux resets by other means */
-	lapic_reset(&to->lapic, to->lapic.id, false);
+	lapic_reset(&to->lapic, to->lapic.id, to->lapic.bootstrap);
 	to->offered = 0; /* it may be taken by now: the new APIC knows nothing of it */
 	to->wait_for_sipi = true;
 	to->sipi_pending = false;
 	to->halted = false;
-	to->nmi_pending = to->nmi_masked = to->nmi_stepping = false;
+	to->trap_kept = false;
+	to->nmi_pending = to->nmi_masked = to->nmi_stepping = to->nmi_step_left = false;
 }
 
 /*
@@ -38,7 +41,7 @@ static void note_repeat(struct vcpu *to, const struct apic_message *message)
 }
 
 /* R-ACT-4: while it waits for a SIPI, nothing else arrives. */
-static void deliver(struct vcpu *to, const struct apic_message *message)
+static void deliver(const struct vcpu *from, struct vcpu *to, const struct apic_message *message)
 {
 	if (to->wait_for_sipi && message->delivery != APIC_SIPI)
 		return;
@@ -50,8 +53,10 @@ static void deliver(struct vcpu *to, const struct apic_message *message)
 	case APIC_NMI:
 		to->nmi_pending = true;
 		break;
-	case APIC_INIT: /* the level de-assert of old does nothing (R-ACT-5) */
-		if (!message->level || message->assert)
+	/* The level de-assert of old does nothing (R-ACT-5), nor does the first vCPU's INIT of
+	 * itself: it may be the only one, and then nobody could send the SIPI. */
+	case APIC_INIT:
+		if ((!message->level || message->assert) && !(to == from && to->index == 0))
 			init_vcpu(to);
 		break;
 	case APIC_SIPI: /* a second one finds it running (R-ACT-3) */
@@ -65,14 +70,23 @@ static void deliver(struct vcpu *to, const struct apic_message *message)
 	}
 }
 
+/* One of those addressed takes a lowest-priority interrupt, so it must be one that can. */
+static bool is_addressed(const struct vcpu *from, const struct vcpu *to,
+			 const struct apic_message *message)
+{
+	if (!lapic_matches(&to->lapic, message, to == from))
+		return false;
+	return message->delivery != APIC_LOWEST || (lapic_is_on(&to->lapic) && !to->wait_for_sipi);
+}
+
 void bus_send(struct vcpu *from, const struct apic_message *message)
 {
 	for (unsigned i = 0; i < vm.vcpus; i++) {
 		struct vcpu *to = &vm.vcpu[i];
 
-		if (!lapic_matches(&to->lapic, message, to == from))
+		if (!is_addressed(from, to, message))
 			continue;
-		deliver(to, message);
+		deliver(from, to, message);
 		if (to != from && message->delivery <= APIC_LOWEST)
 			note_repeat(to, message);
 		wake(from, to);

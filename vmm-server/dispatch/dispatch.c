@@ -5,6 +5,8 @@
 #include "dispatch/exit.h"
 
 #define DR6_BS	     (1ull << 14)
+#define LOCK_TRIES   100u
+#define LOCK_US	     100u
 #define FIRST_NESTED (3ull << 32)
 
 /* Least first: CPUID needs nothing but what always travels. Rare classes take all. */
@@ -54,18 +56,6 @@ static void on_startup(struct vcpu *v)
 		start_by_sipi(v);
 }
 
-/*
- * An INIT came while this vCPU ran: what it exited for, and what was being delivered, belongs to a
- * state that is gone. Nothing but a SIPI arrives (R-ACT-4).
- */
-static void on_any_after_init(struct vcpu *v)
-{
-	v->event.info = 0;
-	v->redo = false;
-	if (v->sipi_pending)
-		start_by_sipi(v);
-}
-
 static void take_notices(struct vcpu *v)
 {
 	uint64_t gpa;
@@ -75,17 +65,36 @@ static void take_notices(struct vcpu *v)
 		(void)vmce_queue_optional(&v->vmce, gpa);
 }
 
+/* What the first vCPU's recalls are for besides itself. */
+static void serve_vm(struct vcpu *v)
+{
+	if (v->index != 0)
+		return;
+	take_notices(v);
+	vm.tty_deadline = 0;
+	io_poll(v);
+}
+
+/*
+ * An INIT came while this vCPU ran: what it exited for, and what was being delivered, belongs to a
+ * state that is gone. Nothing but a SIPI arrives (R-ACT-4).
+ */
+static void on_any_after_init(struct vcpu *v)
+{
+	v->event.info = 0;
+	v->redo = false;
+	serve_vm(v);
+	if (v->sipi_pending)
+		start_by_sipi(v);
+}
+
 static void on_recall(struct vcpu *v)
 {
 	bool redo = v->redo && v->redo_rip == v->state->rip &&
 		    !(v->state->vectoring_info & EVENT_VALID);
 	int32_t port = v->redo_port;
 
-	if (v->index == 0) {
-		take_notices(v);
-		vm.tty_deadline = 0;
-		io_poll(v);
-	}
+	serve_vm(v);
 	(void)lapic_timer_expire(&v->lapic, vcpu_tsc(v));
 	v->redo = false;
 	if (redo)
@@ -211,14 +220,16 @@ static bool end_nmi_step(struct vcpu *v)
 {
 	struct vcpu_state *s = v->state;
 	bool stepped = (s->intr_info & 0xff) == VECTOR_DB && (s->dr6 & DR6_BS);
+	bool trap = stepped && v->trap_kept && s->rip == v->trap_rip;
 
-	if (!v->nmi_stepping)
+	if (!v->nmi_stepping && !(v->nmi_step_left && stepped))
 		return false;
-	v->nmi_stepping = false;
-	v->nmi_masked = false;
+	if (v->nmi_stepping)
+		v->nmi_masked = false;
+	v->nmi_stepping = v->nmi_step_left = v->trap_kept = false;
 	s->exceptions = vm.exceptions;
 	v->reply |= VCPU_MTD_CTL;
-	if (v->own_tf)
+	if (v->own_tf || trap)
 		return false;
 	if (!stepped) { /* the frame of the fault shall not hold our TF */
 		s->rflags &= ~RFLAGS_TF;
@@ -257,7 +268,7 @@ static void on_nmi_window(struct vcpu *v)
 	s->ctl_nmi_window = 0;
 	v->reply |= VCPU_MTD_CTL;
 	if (peek_op(v) != EMU_IRET) {
-		v->nmi_masked = false;
+		v->nmi_masked = v->trap_kept = false;
 		return;
 	}
 	v->nmi_stepping = true;
@@ -308,14 +319,29 @@ static void (*const handlers[EXIT_CLASSES])(struct vcpu *v) = {
 	[EXIT_OTHER] = on_emulate,
 };
 
+/* Until the deadline: nobody signals a handler. */
+static void leave_cpu(void)
+{
+	uint64_t deadline = cairn_tsc() + cairn_ticks_from_us(LOCK_US);
+
+	while (cairn_wait(deadline, NULL) == CAIRN_OK)
+		;
+}
+
 /*
  * Handlers of several vCPUs share the devices. They hold no lock across a reply, and the control
- * thread never takes this one; who spins runs on its own vCPU's time.
+ * thread never takes this one. A holder that was preempted goes on only when who wants the lock
+ * leaves it the CPU: after some tries it sleeps.
  */
 static void lock(void)
 {
-	while (vm.vcpus > 1 && __atomic_exchange_n(&vm.lock, 1, __ATOMIC_ACQUIRE))
-		__builtin_ia32_pause();
+	for (unsigned i = 0; vm.vcpus > 1 && __atomic_exchange_n(&vm.lock, 1, __ATOMIC_ACQUIRE);
+	     i++) {
+		if (i % LOCK_TRIES == LOCK_TRIES - 1)
+			leave_cpu();
+		else
+			__builtin_ia32_pause();
+	}
 }
 
 static void unlock(void)

@@ -27,12 +27,40 @@ static bool give_back(struct vcpu *v, uint32_t info)
 	return false;
 }
 
+/*
+ * QEMU says of an interrupt whose delivery exited that it is an exception of that vector, and still
+ * holds it in V_IRQ. Vectors 16 to 31 could be either; an exception it is when the interrupt could
+ * not have been taken.
+ */
+static bool is_virq_mark(const struct vcpu *v)
+{
+	const struct vcpu_state *s = v->state;
+
+	return v->offered && s->virq == v->offered &&
+	       (s->vectoring_info & (EVENT_TYPE | 0xff)) == (EVENT_EXC | (v->offered & 0xff)) &&
+	       (s->rflags & RFLAGS_IF);
+}
+
+/*
+ * Only the delivery of an event clears TF under a step of ours, so the IRET faulted: that ends the
+ * blocking of NMIs, too (R-RES-1). TF is in the frame of the fault, and the step is still to be
+ * hidden.
+ */
+static void note_faulted_iret(struct vcpu *v)
+{
+	if (!v->nmi_stepping || (v->state->rflags & RFLAGS_TF))
+		return;
+	v->nmi_stepping = v->nmi_masked = false;
+	v->nmi_step_left = true;
+}
+
 void exit_begin(struct vcpu *v, uint64_t exit_class)
 {
 	struct vcpu_state *s = v->state;
 
 	v->have = exit_groups[exit_class];
 	v->reply = 0;
+	note_faulted_iret(v);
 	if (v->offered && !(s->virq & EVENT_VALID)) {
 		lapic_take(&v->lapic, (uint8_t)v->offered);
 		if (v->again)
@@ -45,9 +73,27 @@ void exit_begin(struct vcpu *v, uint64_t exit_class)
 	v->event.info = 0;
 	if (!(s->vectoring_info & EVENT_VALID) || v->wait_for_sipi)
 		return;
+	if (is_virq_mark(v)) /* as the CPU would say it, for all that look at it in this exit */
+		s->vectoring_info = EVENT_VALID | EVENT_INTR | (v->offered & 0xff);
 	v->event = event_reinject(s->vectoring_info, s->vectoring_error, s->inst_len);
 	if (give_back(v, v->event.info))
 		v->event.info = 0;
+}
+
+/*
+ * A machine check takes the place of what was being delivered (R-REF-9). Interrupts and NMIs were
+ * given back, and faults happen again; only a single-step trap would be gone. It comes when the
+ * guest's handler returns, at the step over its IRET.
+ */
+static void keep_trap(struct vcpu *v)
+{
+	if ((v->event.info & (EVENT_TYPE | 0xff)) != (EVENT_EXC | VECTOR_DB) ||
+	    !(v->state->rflags & RFLAGS_TF))
+		return;
+	v->trap_kept = true;
+	v->trap_rip = v->state->rip;
+	v->state->ctl_nmi_window = 1;
+	v->reply |= VCPU_MTD_CTL;
 }
 
 void raise_event(struct vcpu *v, struct event x, uint64_t cr2)
@@ -65,6 +111,8 @@ void raise_event(struct vcpu *v, struct event x, uint64_t cr2)
 		v->state->cr2 = cr2; /* R-REF-7 */
 		v->reply |= VCPU_MTD_CR;
 	}
+	if (outcome == REFLECT_KEEP_FIRST)
+		keep_trap(v);
 	v->event = out;
 }
 
@@ -153,7 +201,7 @@ static bool next_optional(struct vcpu *v)
 	enum vmce_verdict verdict;
 	uint64_t gpa;
 
-	if (v->vmce.queued == 0 || !(v->have & VCPU_MTD_CR))
+	if (v->vmce.queued == 0 || !(v->have & VCPU_MTD_CR) || v->wait_for_sipi) /* R-ACT-6 */
 		return false;
 	verdict = vmce_next_optional(&v->vmce, v->state->cr4 & CR4_MCE, &gpa);
 	if (verdict == VMCE_NOTHING)

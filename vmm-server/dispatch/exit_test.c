@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <cairn/byte_ring.h>
 #include <cairn/guestmem.h>
@@ -24,7 +25,7 @@ static uint8_t *ram;
 static struct tty_channel tty;
 static struct server_info info;
 static struct vcpu_state state_page[2];
-static unsigned recalls, signals, log_lines;
+static unsigned recalls, signals, log_lines, waits;
 
 /* ---- what the kernel and libs would do ---- */
 
@@ -40,6 +41,16 @@ cairn_status_t cairn_signal(uint64_t thread)
 	(void)thread;
 	signals++;
 	return CAIRN_OK;
+}
+
+/* Another vCPU's handler had the lock, and comes to its end now that it gets the CPU. */
+cairn_status_t cairn_wait(uint64_t deadline, uint64_t *bits)
+{
+	(void)bits;
+	assert_true(deadline > cairn_tsc());
+	waits++;
+	vm.lock = 0;
+	return CAIRN_ERR_TIMEOUT;
 }
 
 cairn_status_t cairn_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
@@ -359,6 +370,29 @@ static void interrupted_delivery_is_repeated(void **state)
 	s->vectoring_info = EVENT_VALID | EVENT_EXC | 0x34;
 	(void)exit_dispatch(v, EXIT_RECALL);
 	assert_int_equal(s->inject_info, 0);
+}
+
+static void interrupt_of_a_low_vector_is_not_taken_for_an_exception(void **state)
+{
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_accept(&v->lapic, 17, false);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->virq, EVENT_VALID | 17);
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | 17;
+	/* With interrupts off it can only be #AC. */
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_true(injected(VECTOR_AC));
+	s->rflags |= RFLAGS_IF;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->virq, EVENT_VALID | 17);
+	assert_int_equal(v->lapic.isr_words, 0);
+	/* What is taken is no mark any more. */
+	s->virq = 0;
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | EVENT_ERROR | 17;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_true(injected(VECTOR_AC));
 }
 
 static void interrupt_taken_but_not_delivered_waits_again(void **state)
@@ -803,6 +837,72 @@ static void fault_of_the_iret_that_is_stepped_shows_the_guests_own_tf(void **sta
 	assert_false(s->rflags & RFLAGS_TF);
 }
 
+static void nmi_comes_after_an_iret_that_faulted_in_the_guest(void **state)
+{
+	(void)state;
+	CODE_BYTES(0xcf);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_true(s->rflags & RFLAGS_TF);
+	v->nmi_pending = true;
+	(void)exit_dispatch(v, EXIT_RECALL); /* before the IRET */
+	assert_int_equal(s->inject_info, 0);
+	/* In the handler of its #GP, which the guest took itself. */
+	s->rflags &= ~RFLAGS_TF;
+	s->rip = 0x9000;
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(s->inject_info, EVENT_VALID | EVENT_NMI | 2);
+	/* The handler returns to the frame that has our TF: that step stays hidden. */
+	s->dr6 |= 1u << 14;
+	s->intr_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->dr6 & 1u << 14, 0);
+	assert_int_equal(s->exceptions, 0);
+	assert_true(v->nmi_masked);
+	/* The next one is the guest's own. */
+	s->dr6 |= 1u << 14;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+	assert_true(injected(VECTOR_DB));
+}
+
+/* A machine check during the delivery of a single-step trap, up to the IRET of its handler, which
+ * leads to rip. */
+static void lose_page_under_single_step(uint64_t rip)
+{
+	setup(NULL);
+	s->rip = 0x9000;
+	s->rflags |= RFLAGS_TF;
+	s->vectoring_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	assert_true(exit_dispatch(v, EXIT_POISONED) & VCPU_MTD_CTL);
+	assert_true(injected(VECTOR_MC));
+	assert_int_equal(s->ctl_nmi_window, 1);
+	s->vectoring_info = 0;
+	s->rflags &= ~RFLAGS_TF;
+	CODE_BYTES(0xcf);
+	(void)exit_dispatch(v, EXIT_NMI_WINDOW);
+	assert_int_equal(s->inject_info, 0);
+	assert_true(s->rflags & RFLAGS_TF);
+	s->rip = rip;
+	s->dr6 |= 1u << 14;
+	s->intr_info = EVENT_VALID | EVENT_EXC | VECTOR_DB;
+	(void)exit_dispatch(v, EXIT_EXCEPTION);
+}
+
+static void single_step_trap_survives_the_machine_check_of_its_delivery(void **state)
+{
+	(void)state;
+	lose_page_under_single_step(0x9000);
+	assert_true(injected(VECTOR_DB));
+	assert_int_equal(s->dr6 & 1u << 14, 1u << 14);
+	/* The guest went on elsewhere: nothing of our step is seen. */
+	lose_page_under_single_step(0xa000);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(s->dr6 & 1u << 14, 0);
+	assert_false(v->trap_kept);
+}
+
 static void second_vcpu_waits_for_its_sipi(void **state)
 {
 	struct vcpu *second = &vm.vcpu[1];
@@ -840,6 +940,21 @@ static struct vcpu *start_second(void)
 	bus_send(v, &sipi_others);
 	assert_false(exit_dispatch(&vm.vcpu[1], EXIT_RECALL) & VCPU_REPLY_HALT);
 	return &vm.vcpu[1];
+}
+
+static void holder_of_the_lock_gets_the_cpu(void **state)
+{
+	(void)state;
+	(void)start_second();
+	waits = 0;
+	vm.lock = 1;
+	alarm(5); /* who spins for it never gets it */
+	(void)exit_dispatch(v, EXIT_RECALL);
+	alarm(0);
+	assert_int_equal(waits, 1);
+	assert_int_equal(vm.lock, 0);
+	(void)exit_dispatch(v, EXIT_RECALL);
+	assert_int_equal(waits, 1);
 }
 
 static void sipi_before_the_first_entry_is_not_lost(void **state)
@@ -894,6 +1009,29 @@ static void interrupt_sent_again_while_the_first_is_served_is_not_lost(void **st
 	assert_int_equal(second->lapic.irr[7], 1u << 27);
 }
 
+static void lowest_priority_interrupt_goes_to_one_that_can_take_it(void **state)
+{
+	const struct apic_message message = {
+		.vector = 0x41, .delivery = APIC_LOWEST, .destination = 0xff};
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	bus_send(v, &message); /* the first one's APIC is off */
+	assert_int_equal(second->lapic.irr[2], 1u << 1);
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	lapic_reset(&second->lapic, 1, false);
+	lapic_write(&second->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	v->wait_for_sipi = true;
+	bus_send(second, &message);
+	assert_int_equal(second->lapic.irr[2], 1u << 1);
+	v->wait_for_sipi = false;
+	lapic_reset(&second->lapic, 1, false);
+	bus_send(second, &message);
+	assert_int_equal(v->lapic.irr[2], 1u << 1);
+	assert_int_equal(second->lapic.irr_words, 0);
+}
+
 static void init_cancels_what_the_vcpu_was_doing(void **state)
 {
 	struct vcpu *second = start_second();
@@ -917,6 +1055,32 @@ static void init_cancels_what_the_vcpu_was_doing(void **state)
 	bus_send(v, &init_others);
 	assert_true(exit_dispatch(second, EXIT_SHUTDOWN) & VCPU_REPLY_HALT);
 	assert_int_equal(vm.mailbox.end, END_NONE);
+}
+
+static void init_of_the_first_vcpu_makes_it_wait_for_a_sipi(void **state)
+{
+	struct vcpu *second = start_second();
+
+	(void)state;
+	lapic_write(&v->lapic, LAPIC_SVR, 0x1ff, 0, &(struct lapic_effects){0});
+	s->cr4 = 1u << 6;
+	bus_send(second, &init_others);
+	assert_true(exit_dispatch(v, EXIT_HLT) & VCPU_REPLY_HALT);
+	assert_true(v->lapic.bootstrap);
+	/* It still serves the VM's devices, and a machine check waits. */
+	vm.tty_deadline = 1;
+	assert_true(mailbox_put(&vm.mailbox.notices, 0x5000, MCA_NOTICE_AO));
+	assert_true(exit_dispatch(v, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(vm.tty_deadline, 0);
+	assert_int_equal(s->inject_info, 0);
+	assert_int_equal(v->vmce.queued, 1);
+	bus_send(second, &sipi_others);
+	assert_false(exit_dispatch(v, EXIT_RECALL) & VCPU_REPLY_HALT);
+	assert_int_equal(s->seg[SEG_CS].base, 0x9a000);
+	assert_int_equal(s->rip, 0);
+	/* Its own INIT has nobody who could end it. */
+	bus_send(v, &(struct apic_message){.delivery = APIC_INIT, .assert = true});
+	assert_false(v->wait_for_sipi);
 }
 
 /* Whatever a guest leaves in its registers, memory and devices: the server lives (the sanitizers
@@ -1005,6 +1169,15 @@ int main(void)
 		cmocka_unit_test_setup(init_forgets_the_interrupt_that_was_just_taken, setup),
 		cmocka_unit_test_setup(init_cancels_what_the_vcpu_was_doing, setup),
 		cmocka_unit_test_setup(interrupt_sent_again_while_the_first_is_served_is_not_lost,
+				       setup),
+		cmocka_unit_test_setup(lowest_priority_interrupt_goes_to_one_that_can_take_it,
+				       setup),
+		cmocka_unit_test_setup(init_of_the_first_vcpu_makes_it_wait_for_a_sipi, setup),
+		cmocka_unit_test_setup(interrupt_of_a_low_vector_is_not_taken_for_an_exception,
+				       setup),
+		cmocka_unit_test_setup(nmi_comes_after_an_iret_that_faulted_in_the_guest, setup),
+		cmocka_unit_test_setup(holder_of_the_lock_gets_the_cpu, setup),
+		cmocka_unit_test_setup(single_step_trap_survives_the_machine_check_of_its_delivery,
 				       setup),
 		cmocka_unit_test(any_state_is_survived),
 	};

@@ -23,9 +23,9 @@ struct event {
 };
 
 enum reflect_outcome {
-	REFLECT_EVENT,	    /* inject *out: the new exception; the first event is done with */
-	REFLECT_KEEP_FIRST, /* inject *out, and the first event is still to be delivered afterwards
-			     */
+	REFLECT_EVENT,	      /* inject *out: the new exception; the first event is done with */
+	REFLECT_KEEP_FIRST,   /* inject *out; the first event is still to be delivered afterwards,
+			       * if it does not happen again by itself */
 	REFLECT_DOUBLE_FAULT, /* inject *out: #DF */
 	REFLECT_TRIPLE_FAULT, /* the vCPU shuts down */
 };

@@ -10,11 +10,8 @@
 
 #define DRAIN_TRIES 50u
 #define DRAIN_US    2000u
-#define RETRY_US    1000u
 
-/* One notice that found the mailbox full waits here; the rest waits in the ring. */
-static struct mca_message waiting;
-static bool is_waiting;
+static bool dropping; /* the mailbox was full, and that was said */
 static uint64_t last_sequence;
 static uint64_t own_sequence;
 
@@ -51,31 +48,43 @@ static void stop_vcpus(void)
 			cairn_log("cannot suspend vCPU %u", i);
 }
 
-/* False: there is no room for it now. */
-static bool queue_bad_page(const struct mca_message *message)
+/*
+ * An early notice that finds the mailbox full is dropped: the vCPUs that could make room wait until
+ * this is answered. The page is gone from the guest, so a touch still becomes a machine check.
+ */
+static void queue_early_notice(const struct mca_message *message)
+{
+	if (mailbox_put(&vm.mailbox.notices, message->gpa, message->flags)) {
+		dropping = false;
+		recall_vcpu();
+		return;
+	}
+	if (!dropping)
+		cairn_log("too many lost pages at once: the guest is not told of gpa 0x%llx and "
+			  "further ones before it touches them",
+			  (unsigned long long)message->gpa);
+	dropping = true;
+}
+
+static void queue_bad_page(const struct mca_message *message)
 {
 	if (!vm_is_ram(message->gpa)) {
 		cairn_log("the mca-server speaks of gpa 0x%llx, which is not RAM: ignored",
 			  (unsigned long long)message->gpa);
-		return true;
+		return;
 	}
-	if (!(message->flags & MCA_NOTICE_AO))
-		return true; /* nothing before the guest touches it: that arrives as EXIT_POISONED
-			      */
-	if (!mailbox_put(&vm.mailbox.notices, message->gpa, message->flags))
-		return false;
-	recall_vcpu();
-	return true;
+	/* Without AO: nothing before the guest touches it: that arrives as EXIT_POISONED. */
+	if (message->flags & MCA_NOTICE_AO)
+		queue_early_notice(message);
 }
 
-static bool handle_mca(const struct mca_message *message)
+static void handle_mca(const struct mca_message *message)
 {
 	/* A repeat was queued already: only the answer is due again. */
 	if (message->sequence > last_sequence) {
 		switch (message->kind) {
 		case MCA_MSG_BAD_PAGE:
-			if (!queue_bad_page(message))
-				return false;
+			queue_bad_page(message);
 			break;
 		case MCA_MSG_CORRECTED:
 			break;
@@ -90,7 +99,6 @@ static bool handle_mca(const struct mca_message *message)
 		last_sequence = message->sequence;
 	}
 	tell_mca(MCA_MSG_QUEUED, 0, message);
-	return true;
 }
 
 static void take_mca_messages(void)
@@ -99,18 +107,8 @@ static void take_mca_messages(void)
 
 	if (vm.mca_channel < 0)
 		return;
-	if (is_waiting) {
-		if (!handle_mca(&waiting))
-			return;
-		is_waiting = false;
-	}
-	while (mca_ring_get(&mca_channel()->to_vmm, &message)) {
-		if (!handle_mca(&message)) {
-			waiting = message;
-			is_waiting = true;
-			return;
-		}
-	}
+	while (mca_ring_get(&mca_channel()->to_vmm, &message))
+		handle_mca(&message);
 }
 
 static void report_injected(void)
@@ -133,8 +131,11 @@ static void drain_console(void)
 		return;
 	if (cairn_signal(SEL_CHANNEL + (unsigned)vm.tty_channel) != CAIRN_OK)
 		cairn_log("cannot signal the console");
-	for (unsigned i = 0; i < DRAIN_TRIES && byte_ring_used(&tty->out) != 0; i++)
+	for (unsigned i = 0; i < DRAIN_TRIES && byte_ring_used(&tty->out) != 0; i++) {
 		(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(DRAIN_US));
+		/* Its signal was taken just now, and it waits for an answer. */
+		take_mca_messages();
+	}
 }
 
 static void request(uint64_t what, uint64_t w2, uint64_t w3)
@@ -170,7 +171,7 @@ static void end_vm(uint32_t kind)
 	}
 }
 
-uint64_t control_step(uint64_t bits)
+void control_step(uint64_t bits)
 {
 	uint64_t tty_bit = vm.tty_channel >= 0 ? 1ull << vm.tty_channel : 0;
 	uint32_t end;
@@ -182,15 +183,12 @@ uint64_t control_step(uint64_t bits)
 	end = atomic_exchange_explicit(&vm.mailbox.end, END_NONE, memory_order_acquire);
 	if (end != END_NONE)
 		end_vm(end);
-	return is_waiting ? cairn_tsc() + cairn_ticks_from_us(RETRY_US) : 0;
 }
 
 void control_run(void)
 {
-	uint64_t deadline = 0;
-
 	for (;;)
-		deadline = control_step(cairn_wait_signals(deadline));
+		control_step(cairn_wait_signals(0));
 }
 
 void control_give_up(void)

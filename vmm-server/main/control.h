@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-/* Deals with these notification bits; returns when to be called again at the latest (TSC; 0: any
- * time). */
-uint64_t control_step(uint64_t bits);
+/* Deals with these notification bits. */
+void control_step(uint64_t bits);
 
 /* Waits for signals, for ever. */
 _Noreturn void control_run(void);

@@ -44,7 +44,10 @@ struct vcpu {
 	struct event event; /* to be injected at the next entry */
 	bool nmi_pending, nmi_masked;
 	bool nmi_stepping,
-		own_tf; /* over the IRET that ends an NMI; RFLAGS.TF as the guest had it */
+		own_tf;	    /* over the IRET that ends an NMI; RFLAGS.TF as the guest had it */
+	bool nmi_step_left; /* the IRET faulted: its step comes with the frame of the fault */
+	bool trap_kept;	    /* a single-step trap at trap_rip waits for the IRET that leads there */
+	uint64_t trap_rip;
 	bool halted, wait_for_sipi, sipi_pending;
 	uint8_t sipi_vector;
 	bool redo; /* the instruction at redo_rip exited, and is emulated once all state is here */

@@ -14,6 +14,9 @@
  */
 bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length);
 
+/* The same for who will try again: what finds no room is not counted. */
+bool log_ring_try_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length);
+
 /* Consumer: copies the oldest committed record; false: there is none. length and flags of the copy
  * are checked. */
 bool log_ring_get(struct log_ring *ring, struct log_record *copy);
