@@ -79,7 +79,7 @@ struct ec {
 	struct ec *root, *leaf, *caller, *partner;
 	struct ec *queue_head, *queue_next;	/* callers waiting for this handler, by priority */
 	uint64_t queue_badge;			/* while EC_QUEUED: the badge its message will carry */
-	uint64_t msg[MESSAGE_WORDS], msg_count; /* the message of a fault or an exit */
+	uint64_t msg[MESSAGE_WORDS], msg_count; /* words 1-4 while EC_QUEUED, words 5.. of a fault; and how many */
 	uint8_t handler;			/* thread without time of its own: entered through portals */
 	uint8_t orphan;				/* handler whose caller is gone: runs on at the priority that was lent */
 

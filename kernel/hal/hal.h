@@ -49,7 +49,7 @@ int hal_page_known(uint64_t phys);
 /* Gives the kernel a translation for a page, or takes it away (on all CPUs). */
 void hal_window_map(uint64_t phys);
 void hal_window_unmap(uint64_t phys);
-/* Backs page `page` of slots[] with memory, zeroed, or takes it away. */
+/* Backs page `page` of slots[] with memory that the caller has zeroed, or takes it away. */
 void hal_slots_map(uint32_t page, uint64_t phys);
 void hal_slots_unmap(uint32_t page);
 /* Zeroes a page that has no kernel translation. */

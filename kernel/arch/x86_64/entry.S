@@ -128,7 +128,8 @@ handler_window_end:
 idle:
 	sti
 	hlt
-idle_end:                                        /* trap_kernel comes back here, IF = 0 */
+idle_end:                                        /* interrupts come back here with IF = 0, NMI and #MC with IF = 1 */
+	cli
 	movb $1, %gs:CPU_RESCHED
 	jmp resume
 

@@ -263,7 +263,6 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	struct percpu *p = percpu_of(cpu);
 	struct mc_exit x;
 	uint64_t *to, rip = f->rip, i;
-
 	int copy = harvest(cpu, f);
 
 	if (CPL(f->cs)) {

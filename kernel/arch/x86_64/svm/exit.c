@@ -33,7 +33,16 @@ static const uint8_t classes[EXIT_CODE_COUNT] = {
 };
 /* clang-format on */
 
-static uint32_t classify(const struct vmcb *b)
+/* The CPU refused the state. QEMU leaves the host's RIP, RSP and RAX in the VMCB then: the VMM gets its own back. */
+static uint32_t refused(const struct ec *v, struct vmcb *b)
+{
+	b->rip = v->state->rip;
+	b->rsp = v->state->gpr[GPR_RSP];
+	b->rax = v->state->gpr[GPR_RAX];
+	return EXIT_INVALID;
+}
+
+static uint32_t classify(const struct ec *v, struct vmcb *b)
 {
 	uint32_t code = (uint32_t)b->exit_code; /* some report 32 bits of -1 */
 
@@ -42,7 +51,7 @@ static uint32_t classify(const struct vmcb *b)
 	if (code == EXIT_CODE_NPF)
 		return pt_poisoned(b->n_cr3, b->exit_info2) ? EXIT_POISONED : EXIT_NESTED;
 	if (code == 0xffffffff)
-		return EXIT_INVALID;
+		return refused(v, b);
 	return EXIT_OTHER;
 }
 
@@ -52,7 +61,7 @@ void guest_mc(void);
 void svm_exit(struct ec *v)
 {
 	struct vmcb *b = hal_window(v->phys + PAGE_SIZE_4K);
-	uint32_t class = classify(b);
+	uint32_t class = classify(v, b);
 
 	b->event_inj = 0;
 	b->tlb_control = 0;
