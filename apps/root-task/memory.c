@@ -34,7 +34,7 @@ bool memory_init(void)
 	for (uint32_t i = 0; i < boot->untyped_count && i < BOOT_UNTYPED; i++) {
 		uint64_t end = boot->untyped[i].base + boot->untyped[i].size;
 
-		if (end > reserve_end)
+		if (end > reserve_end && !boot->untyped[i].device)
 			reserve_end = end;
 	}
 	probe_slot = slot_take(&chunk_domain, false);
@@ -70,7 +70,7 @@ static cairn_status_t make_untyped(uint8_t bits, uint32_t selector, uint64_t *ph
 		uint64_t at = place(i, 1ul << bits);
 		cairn_status_t status;
 
-		if (at == 0)
+		if (at == 0 || boot->untyped[i].device)
 			continue;
 		status = cairn_retype(ROOT_UNTYPED + i, CAP_UNTYPED, bits, ROOT_CAPTABLE, selector,
 				      0);
@@ -272,7 +272,7 @@ void memory_log_free(void)
 		uint64_t first = align_up(boot->untyped[i].base + used[i], PAGE_SIZE_4K);
 		uint64_t end = boot->untyped[i].base + boot->untyped[i].size;
 
-		if (first < end)
+		if (first < end && !boot->untyped[i].device)
 			cairn_log("memory: free at system-physical 0x%lx..0x%lx", first, end);
 	}
 }

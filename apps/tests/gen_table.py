@@ -18,6 +18,7 @@ SELECTORS = {
     "irq": "CAP_IRQ",
     "ioports": "CAP_IOPORTS",
     "mc": "CAP_MACHINECHECK",
+    "cpus": "CAP_CPUS",
 }
 
 

@@ -23,7 +23,7 @@ static void refusals(void)
 	check_status("mc-thaw-of-the-future-is-refused",
 		     cairn_mc_thaw(SEL_MACHINECHECK, vcpu, 1000), CAIRN_ERR_ARG);
 	check_status("mc-harvest-of-the-future-is-refused",
-		     cairn_mc_harvest(SEL_MACHINECHECK, 1000, NULL, NULL), CAIRN_ERR_ARG);
+		     cairn_mc_harvest(SEL_MACHINECHECK, 0, 1000, NULL, NULL), CAIRN_ERR_ARG);
 	check_status(
 		"mc-poison-of-a-part-of-a-page-is-refused",
 		cairn_mc_poison(SEL_MACHINECHECK, NO_RAM_PAGE + 8, 0, NULL, NULL, NULL, NULL, NULL),
@@ -46,7 +46,7 @@ static void nothing_happened(void)
 	uint64_t count = 9, epoch = 9;
 
 	check_status("mc-bind-works", cairn_mc_bind(SEL_MACHINECHECK, SEL_SELF), CAIRN_OK);
-	check_status("mc-harvest-works", cairn_mc_harvest(SEL_MACHINECHECK, 0, &count, &epoch),
+	check_status("mc-harvest-works", cairn_mc_harvest(SEL_MACHINECHECK, 0, 0, &count, &epoch),
 		     CAIRN_OK);
 	check_value("no-record-is-waiting", count, 0);
 	check_value("no-exception-has-happened", epoch, 0);

@@ -386,8 +386,10 @@ static void sys_mc_harvest(struct ec *e)
 	uint32_t mc;
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
+	if (st == CAIRN_OK && ARG2(e) != 0)
+		st = CAIRN_ERR_CPU;
 	if (st == CAIRN_OK)
-		st = mca_harvest(e, ARG2(e), &count);
+		st = mca_harvest(e, ARG3(e), &count);
 	e->gpr[GPR_RAX] = st;
 	e->gpr[GPR_RDI] = count;
 	e->gpr[GPR_RSI] = hal_cpu()->epoch;
@@ -426,6 +428,16 @@ static void sys_mc_thaw(struct ec *e)
 	e->gpr[GPR_RAX] = st;
 	if (st == CAIRN_OK)
 		mca_thaw(v, ARG3(e));
+}
+
+static void sys_cpu_start(struct ec *e)
+{
+	uint32_t s;
+	status_t st = cap_get(e, ARG1(e), CAP_CPUS, RIGHT_CONTROL, &s);
+
+	if (st == CAIRN_OK)
+		st = CAIRN_ERR_CPU;
+	e->gpr[GPR_RAX] = st;
 }
 
 static void sys_debug_write(struct ec *e)
@@ -468,6 +480,7 @@ static const syscall_fn table[CAIRN_CALL_COUNT] = {
 	[CAIRN_CALL_MC_POISON] = sys_mc_poison,
 	[CAIRN_CALL_MC_THAW] = sys_mc_thaw,
 	[CAIRN_CALL_DEBUG_WRITE] = sys_debug_write,
+	[CAIRN_CALL_CPU_START] = sys_cpu_start,
 };
 
 void syscall_dispatch(struct ec *e)

@@ -62,7 +62,8 @@ enum root_selector {
 	ROOT_IOPORTS = 5, /* 0..0xffff */
 	ROOT_IRQ = 6,	  /* all lines */
 	ROOT_IMAGE = 7,	  /* Untyped of the blob: its memory keeps its content; Frames only */
-	ROOT_UNTYPED = 8, /* the first of boot_info.untyped_count */
+	ROOT_CPUS = 8,	  /* the right to start CPUs */
+	ROOT_UNTYPED = 9, /* the first of boot_info.untyped_count */
 };
 
 #define BOOT_MAGIC   0x6f422d6e72696143ul /* "Cairn-Bo" */
@@ -72,13 +73,14 @@ enum cpu_vendor { VENDOR_INTEL = 0, VENDOR_AMD = 1 };
 
 struct boot_untyped {
 	uint64_t base, size; /* bytes; one capability each, any page multiple */
+	uint64_t device;     /* 1: no RAM, or firmware's: Frames only, and their content is kept */
 };
 
 struct boot_info {
 	uint64_t magic;
 	uint32_t version;   /* of the hypercall interface */
 	uint32_t vendor;    /* enum cpu_vendor */
-	uint32_t cpu_count; /* CPUs running */
+	uint32_t apic_id;   /* of the boot CPU, index 0: the only one that runs at the start */
 	uint32_t untyped_count;
 	uint64_t tsc_khz;
 	uint64_t mcg_cap; /* IA32_MCG_CAP, 0 without machine-check architecture */
@@ -88,7 +90,8 @@ struct boot_info {
 	uint64_t slots_used;  /* slots [0, slots_used) are taken by the root-task's CapTable */
 	uint64_t memory_size; /* bytes of RAM the kernel found */
 	uint64_t debug;	      /* 1: debug build */
-	char cmdline[512];    /* the boot loader's, without the file name */
+	uint64_t rsdp;	      /* physical address of the ACPI root pointer, if the boot loader told it; else 0 */
+	char cmdline[480];    /* the boot loader's, without the file name */
 	struct boot_untyped untyped[BOOT_UNTYPED];
 };
 _Static_assert(sizeof(struct boot_info) <= 4096, "one page");

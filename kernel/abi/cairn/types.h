@@ -18,13 +18,14 @@ enum cairn_type {
 	CAP_IRQ = 8,
 	CAP_IOPORTS = 9,
 	CAP_MACHINECHECK = 10,
+	CAP_CPUS = 11,
 };
 
 /* Rights: a derived capability never has more than its source. */
 #define RIGHT_READ    0x01u /* Frame */
 #define RIGHT_WRITE   0x02u /* Frame; CapTable: change slots; IoPorts: use */
 #define RIGHT_EXEC    0x04u /* Frame */
-#define RIGHT_CONTROL 0x08u /* Thread, VCpu: configure, resume, suspend; PageTable: map; Irq: bind */
+#define RIGHT_CONTROL 0x08u /* Thread, VCpu: configure, resume, suspend; PageTable: map; Irq: bind; Cpus: start */
 #define RIGHT_SIGNAL  0x10u /* Thread: signal; VCpu: recall; Portal: call */
 #define RIGHT_GRANT   0x20u /* may be copied */
 #define RIGHT_ALL     0x3fu
@@ -55,7 +56,7 @@ struct thread_config {
 	uint64_t space;	     /* selector: root PageTable, PT_HOST */
 	uint64_t captable;   /* selector */
 	uint64_t buffer;     /* selector: 4 KiB Frame, its message buffer (struct message_buffer) */
-	uint64_t cpu;	     /* index */
+	uint64_t cpu;	     /* index, as cpu_start returned it */
 	uint64_t supervisor; /* index in its own CapTable of the Portal that gets its fatal faults; ~0: none */
 	uint64_t rip, rsp;   /* user addresses */
 	uint64_t fs_base, arg;
@@ -70,7 +71,7 @@ struct vcpu_config {
 	uint64_t captable;   /* selector: the CapTable that holds the exit table */
 	uint64_t exit_base;  /* index of the Portal for exit class 0 there */
 	uint64_t state;	     /* selector: 4 KiB Frame, the state page (struct vcpu_state) */
-	uint64_t cpu;	     /* index */
+	uint64_t cpu;	     /* index, as cpu_start returned it */
 	uint64_t priority, budget_us, period_us;
 };
 

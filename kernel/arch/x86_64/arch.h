@@ -68,6 +68,7 @@ uint64_t image_phys(const void *p);
 
 /* ---- timer.c, irq.c ---- */
 void timer_init(void);
+uint64_t lapic_phys(void);
 void lapic_eoi(void);
 void lapic_self_ipi(uint32_t vector);
 void irq_init(void);

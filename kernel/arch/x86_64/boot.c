@@ -11,11 +11,35 @@
 #define WINDOW_LIMIT (1ul << 39)
 #define LOW_MEMORY   0x100000ul
 
-static struct ram ram[RAM_REGIONS];
-static uint32_t ram_count;
+static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
+static uint32_t ram_count, device_count;
 static struct boot_info info;
 static uint64_t image_size;
 extern char kernel_end[];
+
+static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
+{
+	if (base < end && *count < RAM_REGIONS)
+		list[(*count)++] = (struct ram){base, end};
+}
+
+/* Takes [base, end) out of the regions. */
+static void region_take(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
+{
+	uint32_t i, n = *count;
+
+	for (i = 0; i < n; i++) {
+		struct ram r = list[i];
+
+		if (end <= r.base || base >= r.end)
+			continue;
+		list[i].end = base > r.base ? base : r.base;
+		if (list[i].end == r.base)
+			list[i] = (struct ram){end < r.end ? end : r.end, r.end};
+		else
+			region_add(list, count, end, r.end);
+	}
+}
 
 static void ram_add(uint64_t base, uint64_t end)
 {
@@ -25,24 +49,13 @@ static void ram_add(uint64_t base, uint64_t end)
 		base = LOW_MEMORY; /* firmware's */
 	if (end > WINDOW_LIMIT)
 		end = WINDOW_LIMIT;
-	if (base < end && ram_count < RAM_REGIONS)
-		ram[ram_count++] = (struct ram){base, end};
+	region_add(ram, &ram_count, base, end);
+	region_take(device, &device_count, base, end);
 }
 
-/* Takes [base, end) out of the free regions. */
 static void ram_take(uint64_t base, uint64_t end)
 {
-	uint32_t i, n = ram_count;
-
-	for (i = 0; i < n; i++) {
-		struct ram r = ram[i];
-
-		if (end <= r.base || base >= r.end)
-			continue;
-		ram[i].end = base > r.base ? base : r.base;
-		if (end < r.end)
-			ram_add(end, r.end);
-	}
+	region_take(ram, &ram_count, base, end);
 }
 
 static void read_memory_map(const struct multiboot_info *mb)
@@ -51,6 +64,7 @@ static void read_memory_map(const struct multiboot_info *mb)
 
 	if (!(mb->flags & MULTIBOOT_MMAP))
 		hal_panic("the boot loader gave no memory map");
+	region_add(device, &device_count, 0, WINDOW_LIMIT);
 	while (at + sizeof(struct multiboot_mmap) <= end) {
 		const struct multiboot_mmap *m = (const void *)at;
 
@@ -300,24 +314,34 @@ static void make_root_task(const struct image_header *h)
 	fill(i, page);
 }
 
+static void give_untyped(const struct ram *r, uint8_t is_device)
+{
+	uint32_t n = info.untyped_count;
+
+	if (r->base >= r->end || n == BOOT_UNTYPED)
+		return;
+	info.untyped[n] = (struct boot_untyped){r->base, r->end - r->base, is_device};
+	give(ROOT_UNTYPED + n, CAP_UNTYPED, r->base, r->end - r->base);
+	slots[root_slot(ROOT_UNTYPED + n)].device = is_device;
+	info.untyped_count++;
+}
+
 static void give_memory(void)
 {
-	uint32_t i, n = 0;
+	uint32_t i;
 
-	for (i = 0; i < ram_count && n < BOOT_UNTYPED; i++) {
-		if (ram[i].base >= ram[i].end)
-			continue;
+	for (i = 0; i < ram_count; i++) {
 		mark(ram[i].base, ram[i].end, PAGE_USER);
-		info.untyped[n] = (struct boot_untyped){ram[i].base, ram[i].end - ram[i].base};
-		give(ROOT_UNTYPED + n, CAP_UNTYPED, ram[i].base, ram[i].end - ram[i].base);
-		n++;
+		give_untyped(&ram[i], 0);
 	}
-	info.untyped_count = n;
+	for (i = 0; i < device_count; i++)
+		give_untyped(&device[i], 1);
 	give(ROOT_IMAGE, CAP_UNTYPED, IMAGE_PHYS, image_size);
 	slots[root_slot(ROOT_IMAGE)].device = 1; /* keeps its content */
 	give(ROOT_MACHINECHECK, CAP_MACHINECHECK, 0, 0);
 	give(ROOT_IOPORTS, CAP_IOPORTS, 0, 0x10000);
 	give(ROOT_IRQ, CAP_IRQ, 0, IRQ_LINES);
+	give(ROOT_CPUS, CAP_CPUS, 0, 0);
 }
 
 /* Largest region first: the root-task and its table come from Untyped 0. */
@@ -359,6 +383,10 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
 	carve = choose_carve(carve_size(top));
 	ram_take(carve, carve + carve_size(top));
+	/* The kernel's own devices, and what a starting CPU executes first. */
+	region_take(device, &device_count, IOAPIC_PHYS, IOAPIC_PHYS + PAGE_SIZE_4K);
+	region_take(device, &device_count, lapic_phys(), lapic_phys() + PAGE_SIZE_4K);
+	region_take(device, &device_count, AP_PHYS, AP_PHYS + PAGE_SIZE_4K);
 
 	paging_init(carve, top);
 	cpu_init(&boot_cpu);
@@ -380,7 +408,7 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	info.magic = BOOT_MAGIC;
 	info.version = CAIRN_INTERFACE_VERSION;
 	info.vendor = cpu_vendor;
-	info.cpu_count = 1;
+	info.apic_id = boot_cpu.cpu.apic_id;
 	info.tsc_khz = hal_tsc_khz;
 	info.mcg_cap = mcg_cap;
 	info.image_size = image_size;

@@ -3,7 +3,6 @@
 #include <hal/hal.h>
 #include "arch.h"
 
-#define IOAPIC_PHYS 0xfec00000ul
 #define RTE(line)   (0x10 + 2 * (uint32_t)(line))
 #define RTE_MASKED  (1u << 16)
 

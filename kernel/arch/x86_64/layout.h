@@ -10,6 +10,9 @@
 #define WINDOW_VA   0xffff800000000000 /* + physical address; top-level entry 256: 512 GiB */
 #define CARVE_VA    0xffff808000000000 /* tables and page bytes carved at boot; top-level entry 257 */
 
+#define IOAPIC_PHYS 0xfec00000
+#define AP_PHYS	    0x8000 /* below 1 MiB: where a started CPU begins, in real mode */
+
 /* Pages of the fixmap. */
 #define FIX_LAPIC  0
 #define FIX_IOAPIC 1

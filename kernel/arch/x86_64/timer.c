@@ -57,14 +57,17 @@ static void calibrate(void)
 		hal_panic("the timers do not run: no PIT?");
 }
 
+uint64_t lapic_phys(void)
+{
+	return rdmsr(MSR_APIC_BASE) & 0xffffff000ul;
+}
+
 void timer_init(void)
 {
-	uint64_t base = rdmsr(MSR_APIC_BASE);
-
 	outb(0x21, 0xff); /* both 8259, while their line to the CPU still works: none stays pending */
 	outb(0xa1, 0xff);
-	wrmsr(MSR_APIC_BASE, base | 1u << 11);
-	fixmap_set(FIX_LAPIC, base & 0xffffff000ul, 1);
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 1u << 11);
+	fixmap_set(FIX_LAPIC, lapic_phys(), 1);
 	fixmap(FIX_LAPIC)[LAPIC_SVR] = 0x100 | VECTOR_SPURIOUS;
 	fixmap(FIX_LAPIC)[LAPIC_LINT0] = LVT_MASKED;
 	fixmap(FIX_LAPIC)[LAPIC_LINT1] = LVT_NMI;
