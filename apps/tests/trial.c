@@ -93,8 +93,6 @@ static const struct {
 	{CAIRN_CALL_DEBUG_WRITE, CAIRN_ERR_CALL, in_release_builds, "release builds only"},
 	{CAIRN_CALL_CALL, CAIRN_ERR_CPU, with_two_cpus, "this machine runs one CPU only"},
 	{CAIRN_CALL_CPU_START, CAIRN_ERR_MEMORY, never, "it takes a machine with 65 CPUs"},
-	{CAIRN_CALL_CPU_START, CAIRN_ERR_ARG, cpus_can_start, "this kernel starts no CPUs"},
-	{CAIRN_CALL_CPU_START, CAIRN_ERR_BUSY, cpus_can_start, "this kernel starts no CPUs"},
 };
 
 static const char *excuse(uint64_t number, cairn_status_t status)

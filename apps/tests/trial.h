@@ -59,8 +59,6 @@ cairn_status_t raw_call(uint64_t number, const uint64_t *arguments);
 
 /* Number of CPUs that run. */
 unsigned cpu_count(void);
-/* Whether this kernel starts CPUs at all. */
-bool cpus_can_start(void);
 
 /* Notes what a call answered (the stubs do it themselves) and returns it. */
 cairn_status_t coverage_record(uint64_t number, cairn_status_t status);
