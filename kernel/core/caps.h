@@ -60,7 +60,7 @@ struct holder {
 void poison_step(uint64_t page, uint64_t *cursor, struct holder *out);
 void mca_bind(struct ec *thread, uint64_t badge);
 void mca_unbind(void);
-/* A thread is being destroyed. */
+/* A thread is destroyed, or stops for good. */
 void mca_forget(struct ec *thread);
 /* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. A #MC may
  * interrupt a push of the poll and push its own; `poll` leaves room for exceptions. */

@@ -113,13 +113,15 @@ void mca_forget(struct ec *thread)
 
 struct ec *mca_bound(void)
 {
-	return bound.thread && bound.thread->status != EC_STOPPED ? bound.thread : NULL;
+	return bound.thread;
 }
 
 void mca_notify(void)
 {
-	if (bound.thread)
-		ask(bound.thread->cpu, REQ_NOTIFY, bound.thread, bound.badge);
+	struct ec *t = bound.thread; /* its CPU may be taking it away */
+
+	if (t)
+		ask(t->cpu, REQ_NOTIFY, t, bound.badge);
 }
 
 int mca_push(struct cpu *cpu, struct mca_record *r, int poll)
@@ -243,7 +245,7 @@ static int mark(uint64_t page, struct holder *out)
 	uint8_t byte = hal_page_byte(page), type = byte & PAGE_TYPE;
 
 	if (type != PAGE_USER && type != PAGE_GUEST_PT && type != CAP_PAGETABLE)
-		hal_mca_fatal("the memory belongs to the kernel", page);
+		hal_mca_fatal("the memory belongs to the kernel, page", page);
 	hal_page_set(page, byte | PAGE_POISONED);
 	if (type == PAGE_USER)
 		return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Portals: a message enters a handler thread on the sender's time; the reply ends it. CPU-local, no lock. */
-#include <core/ec.h>
+#include <core/caps.h>
 #include <hal/hal.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -372,6 +372,7 @@ void ec_disturb(struct ec *e)
 static void stop_one(struct cpu *cpu, struct ec *e)
 {
 	ec_disconnect(e);
+	mca_forget(e);
 	e->status = EC_STOPPED;
 	timer_cancel(cpu, &e->deadline);
 	timer_cancel(cpu, &e->replenish);

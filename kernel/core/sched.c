@@ -105,7 +105,7 @@ static void timer_due(struct cpu *cpu, struct timer *t)
 
 	timer_cancel(cpu, t);
 	if (t->kind == TIMER_VERDICT) {
-		hal_mca_fatal("the verdict deadline passed, CPU", cpu->index);
+		hal_mca_fatal("the verdict deadline passed on CPU", cpu->index);
 	} else if (t->kind == TIMER_REPLENISH) {
 		e->left = e->budget;
 		e->period_start = t->when;

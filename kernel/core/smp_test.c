@@ -261,6 +261,37 @@ static void a_vcpu_of_another_cpu_is_frozen_and_thawed(void **state)
 	assert_ptr_equal(runs_on(1), e);
 }
 
+static void a_cpu_that_does_not_answer_gets_an_nmi(void **state)
+{
+	uint32_t t;
+
+	(void)state;
+	host_cpus(2);
+	make_on = 1;
+	make_thread(5, &t);
+	host.deaf = 1;
+	must(call1(RESUME, t));
+	assert_int_equal(host.nmis, 1);
+}
+
+static void a_cpu_that_answers_nothing_is_the_end(void **state)
+{
+	uint32_t t;
+
+	(void)state;
+	host_cpus(2);
+	make_on = 1;
+	make_thread(5, &t);
+	host.deaf = 2;
+	host.expect_fatal = 1;
+	if (!setjmp(host.fatal)) {
+		call1(RESUME, t);
+		fail_msg("it goes on");
+	}
+	lock_drop();
+	assert_int_equal(host.nmis, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +307,8 @@ int main(void)
 		cmocka_unit_test_setup(each_cpu_has_its_own_records, host_boot),
 		cmocka_unit_test_setup(an_epoch_is_told_when_its_records_are_complete, host_boot),
 		cmocka_unit_test_setup(a_vcpu_of_another_cpu_is_frozen_and_thawed, host_boot),
+		cmocka_unit_test_setup(a_cpu_that_does_not_answer_gets_an_nmi, host_boot),
+		cmocka_unit_test_setup(a_cpu_that_answers_nothing_is_the_end, host_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,7 @@ void host_on(uint32_t index)
 	host.self = index;
 }
 
-void hal_ipi(struct cpu *to)
+static void answer(struct cpu *to)
 {
 	uint32_t self = host.self;
 
@@ -93,15 +93,27 @@ void hal_ipi(struct cpu *to)
 	host.self = self;
 }
 
+void hal_ipi(struct cpu *to)
+{
+	if (!host.deaf)
+		answer(to);
+}
+
 void hal_nmi(struct cpu *to)
 {
-	(void)to;
+	host.nmis++;
+	if (host.deaf == 1)
+		answer(to);
 }
 
 void hal_relax(void)
 {
 	struct mail *m = &hal_cpu()->mail;
 
+	if (host.deaf) {
+		host.now += 1000000000; /* a second */
+		return;
+	}
 	must(host.while_waiting.turns, "waiting for ever");
 	if (host.while_waiting.e) {
 		m->what = host.while_waiting.what;
@@ -195,6 +207,8 @@ void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t 
 
 _Noreturn void hal_panic(const char *what)
 {
+	if (host.expect_fatal)
+		longjmp(host.fatal, 2);
 	fprintf(stderr, "hal_panic: %s\n", what);
 	abort();
 }

@@ -40,6 +40,8 @@ struct host {
 		uint32_t what, turns; /* enum request, asked in the first of the turns after which the lock is free */
 		struct ec *e;
 	} while_waiting;
+	uint32_t deaf; /* the other CPUs answer: 0: at once, 1: an NMI, 2: nothing */
+	uint32_t nmis;
 	struct cpu other[HOST_CPUS - 1];
 	uint32_t self;	     /* the CPU that the test is on */
 	uint64_t now;	     /* the virtual TSC */
