@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include "check.h"
+#include "guest.h"
 #include "worker.h"
 
 #define ARENA_BITS 23 /* 8 MiB: room for 2 MiB Frames and much else */
@@ -85,19 +86,28 @@ void in_arena(void (*test)(void))
 	forge_use(before);
 	forge_release(mark);
 	workers_reset();
+	guests_reset();
 }
 
 static const struct suite {
 	const char *name;
 	void (*run)(void);
 } suites[] = {
-	{"refusals", suite_refusals},	{"parameters", suite_parameters},
-	{"poison", suite_poison},	{"capabilities", suite_capabilities},
-	{"memory", suite_memory},	{"portals", suite_portals},
-	{"threads", suite_threads},	{"faults", suite_faults},
-	{"registers", suite_registers}, {"vcpu", suite_vcpu},
-	{"lifetimes", suite_lifetimes}, {"machinecheck", suite_machinecheck},
-	{"ports", suite_ports},		{"random", suite_random},
+	{"refusals", suite_refusals},
+	{"parameters", suite_parameters},
+	{"poison", suite_poison},
+	{"capabilities", suite_capabilities},
+	{"memory", suite_memory},
+	{"portals", suite_portals},
+	{"threads", suite_threads},
+	{"faults", suite_faults},
+	{"registers", suite_registers},
+	{"isolation", suite_isolation},
+	{"vcpu", suite_vcpu},
+	{"lifetimes", suite_lifetimes},
+	{"machinecheck", suite_machinecheck},
+	{"ports", suite_ports},
+	{"random", suite_random},
 	{"libc", suite_libc},
 };
 

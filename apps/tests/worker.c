@@ -104,9 +104,8 @@ void pause_us(uint64_t us)
 		(void)cairn_wait_signals(end);
 }
 
-void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
+static void make_handler(struct worker *w, cairn_handler_fn *fn, struct forge_thread config)
 {
-	struct forge_thread config = {.captable = captable};
 	uint64_t *top = new_stack() - 2;
 
 	top[0] = (uint64_t)fn;
@@ -116,9 +115,19 @@ void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
 	w->signal = forge_copy(w->thread, RIGHT_SIGNAL, 1);
 }
 
+void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
+{
+	make_handler(w, fn, (struct forge_thread){.captable = captable});
+}
+
+void handler_make_on(struct worker *w, cairn_handler_fn *fn, uint64_t cpu)
+{
+	make_handler(w, fn, (struct forge_thread){.cpu = cpu});
+}
+
 void handler_make(struct worker *w, cairn_handler_fn *fn)
 {
-	handler_make_in(w, fn, 0);
+	make_handler(w, fn, (struct forge_thread){0});
 }
 
 void handler_make_raw(struct worker *w, const void *entry)
