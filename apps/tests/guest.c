@@ -147,13 +147,14 @@ static uint64_t make_space(struct guest *guest)
 	return root;
 }
 
-static uint64_t make_portals(uint64_t thread, unsigned number)
+static uint64_t make_portals(const struct guest *guest, unsigned number)
 {
 	uint64_t first = forge_select();
 
 	for (unsigned class = 0; class < EXIT_CLASSES; class ++)
-		forge_must(cairn_portal_create(thread, SEL_CAPTABLE, class ? forge_select() : first,
-					       number << 8 | class, VCPU_MTD_ALL),
+		forge_must(cairn_portal_create(guest->handler.thread, SEL_CAPTABLE,
+					       class ? forge_select() : first, number << 8 | class,
+					       guest->no_groups ? 0 : VCPU_MTD_ALL),
 			   "making a Portal for exits");
 	return first;
 }
@@ -180,7 +181,7 @@ void guest_make(struct guest *guest, const uint8_t *code, unsigned pages, unsign
 	memcpy(guest_at(guest, GUEST_CODE), code, pages * PAGE_SIZE_4K);
 	fill_tables(guest);
 	handler_make_on(&guest->handler, on_exit_of, guest->cpu);
-	portals = make_portals(guest->handler.thread, number);
+	portals = make_portals(guest, number);
 	guest->state = forge_window_copy(state, RIGHT_READ | RIGHT_WRITE);
 	for (unsigned class = 0; class < EXIT_CLASSES; class ++)
 		guest->exits[class] = 0;

@@ -3,6 +3,7 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <cairn/vcpu.h>
 #include "worker.h"
@@ -21,6 +22,7 @@ struct guest {
 	 * complete, and may be changed. */
 	void (*hook)(struct guest *guest, enum vcpu_exit_class class);
 	uint64_t flags; /* RFLAGS at the start */
+	bool no_groups; /* exits copy only what always travels */
 	uint64_t cpu, priority, budget_us, period_us;
 };
 

@@ -7,95 +7,11 @@
 #include "isolation.h"
 
 #define CALL(name) (CAIRN_CALL_BASE + CAIRN_CALL_##name)
-#define DATA(offset) (isolation_code + 4096 + (offset))(%rip)
 #define CR4_OSXSAVE_BIT 18
+#include "registers.inc"
 
-	/* Segment registers, FPU, RFLAGS, then all general registers. */
-	.macro	FILL_FPU
-	movl	DATA(ISOLATION_MASK), %eax
-	movl	DATA(ISOLATION_MASK + 4), %edx
-	testl	%eax, %eax
-	jz	1f
-	xrstor64 DATA(ISOLATION_FPU)
-	jmp	2f
-1:	fxrstor64 DATA(ISOLATION_FPU)
-2:
-	.endm
-
-	.macro	FILL_SELECTORS
-	movl	DATA(ISOLATION_IN + ISOLATION_DS), %eax
-	movl	%eax, %ds
-	movl	DATA(ISOLATION_IN + ISOLATION_ES), %eax
-	movl	%eax, %es
-	movl	DATA(ISOLATION_IN + ISOLATION_FS), %eax
-	movl	%eax, %fs
-	movl	DATA(ISOLATION_IN + ISOLATION_GS), %eax
-	movl	%eax, %gs
-	.endm
-
-	.macro	FILL_GENERAL
-	leaq	DATA(0x1000), %rsp
-	pushq	DATA(ISOLATION_IN + ISOLATION_RFLAGS)
-	popfq
-	movq	DATA(ISOLATION_IN + 8 * 0), %rax
-	movq	DATA(ISOLATION_IN + 8 * 1), %rcx
-	movq	DATA(ISOLATION_IN + 8 * 2), %rdx
-	movq	DATA(ISOLATION_IN + 8 * 3), %rbx
-	movq	DATA(ISOLATION_IN + 8 * 4), %rsp
-	movq	DATA(ISOLATION_IN + 8 * 5), %rbp
-	movq	DATA(ISOLATION_IN + 8 * 6), %rsi
-	movq	DATA(ISOLATION_IN + 8 * 7), %rdi
-	movq	DATA(ISOLATION_IN + 8 * 8), %r8
-	movq	DATA(ISOLATION_IN + 8 * 9), %r9
-	movq	DATA(ISOLATION_IN + 8 * 10), %r10
-	movq	DATA(ISOLATION_IN + 8 * 11), %r11
-	movq	DATA(ISOLATION_IN + 8 * 12), %r12
-	movq	DATA(ISOLATION_IN + 8 * 13), %r13
-	movq	DATA(ISOLATION_IN + 8 * 14), %r14
-	movq	DATA(ISOLATION_IN + 8 * 15), %r15
-	.endm
-
-	/* Stores everything before it changes anything. */
-	.macro	FIND
-	movq	%rax, DATA(ISOLATION_OUT + 8 * 0)
-	movq	%rcx, DATA(ISOLATION_OUT + 8 * 1)
-	movq	%rdx, DATA(ISOLATION_OUT + 8 * 2)
-	movq	%rbx, DATA(ISOLATION_OUT + 8 * 3)
-	movq	%rsp, DATA(ISOLATION_OUT + 8 * 4)
-	movq	%rbp, DATA(ISOLATION_OUT + 8 * 5)
-	movq	%rsi, DATA(ISOLATION_OUT + 8 * 6)
-	movq	%rdi, DATA(ISOLATION_OUT + 8 * 7)
-	movq	%r8, DATA(ISOLATION_OUT + 8 * 8)
-	movq	%r9, DATA(ISOLATION_OUT + 8 * 9)
-	movq	%r10, DATA(ISOLATION_OUT + 8 * 10)
-	movq	%r11, DATA(ISOLATION_OUT + 8 * 11)
-	movq	%r12, DATA(ISOLATION_OUT + 8 * 12)
-	movq	%r13, DATA(ISOLATION_OUT + 8 * 13)
-	movq	%r14, DATA(ISOLATION_OUT + 8 * 14)
-	movq	%r15, DATA(ISOLATION_OUT + 8 * 15)
-	leaq	DATA(0x1000), %rsp
-	pushfq
-	popq	DATA(ISOLATION_OUT + ISOLATION_RFLAGS)
-	pushq	$2
-	popfq
-	xorl	%eax, %eax
-	movl	%ds, %eax
-	movq	%rax, DATA(ISOLATION_OUT + ISOLATION_DS)
-	movl	%es, %eax
-	movq	%rax, DATA(ISOLATION_OUT + ISOLATION_ES)
-	movl	%fs, %eax
-	movq	%rax, DATA(ISOLATION_OUT + ISOLATION_FS)
-	movl	%gs, %eax
-	movq	%rax, DATA(ISOLATION_OUT + ISOLATION_GS)
-	movl	DATA(ISOLATION_MASK), %eax
-	movl	DATA(ISOLATION_MASK + 4), %edx
-	testl	%eax, %eax
-	jz	3f
-	xsave64	DATA(ISOLATION_FPU2)
-	jmp	4f
-3:	fxsave64 DATA(ISOLATION_FPU2)
-4:
-	.endm
+	.set	data, isolation_code + 4096
+#define DATA(offset) (data + (offset))(%rip)
 
 	.text
 	.balign	4096
@@ -104,19 +20,19 @@ isolation_code:
 	/* A thread: selectors first, for they change the FS base. It spins: only an interrupt takes the CPU from it. */
 	.globl	isolation_thread
 isolation_thread:
-	FILL_SELECTORS
+	FILL_SELECTORS data
 	movq	DATA(ISOLATION_FSBASE), %rdi
 	movl	$CALL(SET_FS), %eax
 	syscall
-	FILL_FPU
-	FILL_GENERAL
+	FILL_FPU data
+	FILL_GENERAL data
 5:	incq	DATA(ISOLATION_TURNS)
 	cmpq	$0, DATA(ISOLATION_GO)
 	je	5b
 	/* The same without filling: what a new thread finds. */
 	.globl	isolation_new_thread
 isolation_new_thread:
-	FIND
+	FIND data
 	movq	DATA(ISOLATION_FSBASE), %rax
 	testq	%rax, %rax
 	jz	6f
@@ -128,10 +44,26 @@ isolation_new_thread:
 	syscall
 	jmp	7b
 
+	/* A thread that calls the kernel with these registers, or faults, with all of them filled. What comes then may also be
+	 * its entry for foreign calls, or for its own faults. */
+	.globl	isolation_call, isolation_called, isolation_fault, isolation_ud2
+isolation_call:
+	FILL_FPU data
+	FILL_GENERAL data
+	syscall
+isolation_called:
+	jmp	isolation_new_thread
+isolation_fault:
+	FILL_FPU data
+	FILL_GENERAL data
+isolation_ud2:
+	ud2
+	jmp	isolation_new_thread
+
 	/* A guest: also what only ring 0 can write. CPUID exits to the VMM at each turn; no register changes. */
 	.globl	isolation_guest
 isolation_guest:
-	FILL_SELECTORS
+	FILL_SELECTORS data
 	leaq	DATA(ISOLATION_MSR), %rbx
 	movl	$ISOLATION_MSRS, %ebp
 1:	movl	(%rbx), %ecx
@@ -164,8 +96,8 @@ isolation_guest:
 	movl	%edx, DATA(ISOLATION_MASK + 4)
 	andl	%eax, DATA(ISOLATION_FPU + 512)
 	andl	%edx, DATA(ISOLATION_FPU + 516)
-	FILL_FPU
-	FILL_GENERAL
+	FILL_FPU data
+	FILL_GENERAL data
 5:	incq	DATA(ISOLATION_TURNS)
 	cpuid
 	cmpq	$0, DATA(ISOLATION_GO)
@@ -173,7 +105,7 @@ isolation_guest:
 	/* The same without filling: what a new guest finds. */
 	.globl	isolation_new_guest
 isolation_new_guest:
-	FIND
+	FIND data
 	leaq	DATA(ISOLATION_MSR), %rbx
 	leaq	DATA(ISOLATION_MSR2), %rsi
 	movl	$ISOLATION_MSRS, %ebp

@@ -8,45 +8,27 @@
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include "check.h"
+#include "domain.h"
 #include "guest.h"
 #include "isolation.h"
-#include "worker.h"
+#include "registers.h"
 
-#define RFLAGS_IF  0x200ul
-#define RFLAGS_DF  0x400ul
-#define RFLAGS_NT  0x4000ul
-#define RFLAGS_AC  0x40000ul
-#define RFLAGS_ID  0x200000ul
 #define KEPT_FLAGS (RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID | 0x3000ul)
 #define CR0_WP	   0x10000ul
 #define EFER_NXE   0x800ul
 #define SEL_DATA   0x23ul /* user level's data segment */
 
-/* Layout of an FXSAVE image (SDM 10.5.1) and of what XSAVE puts behind it (13.4). */
-#define FPU_FCW	       0u
-#define FPU_FSW	       2u
-#define FPU_FTW	       4u
-#define FPU_FIP	       8u
-#define FPU_FDP	       16u
-#define FPU_MXCSR      24u
-#define FPU_ST	       32u
-#define FPU_XMM	       160u
-#define FPU_HEADER     512u
-#define FPU_EXTENDED   576u
-#define MXCSR_CLEAN    0x1f80u
-#define FCW_CLEAN      0x037fu
-#define COMPONENTS     63u
-#define COMPONENT_PKRU 9u
+/* Where the registers lie in an FXSAVE or XSAVE image. */
+#define FPU_ST	     32u
+#define FPU_HEADER   512u
+#define FPU_EXTENDED 576u
 
-enum domain { SERVER_A, SERVER_B, GUEST_A, GUEST_B, DOMAINS };
+enum who { SERVER_A, SERVER_B, GUEST_A, GUEST_B, DOMAINS };
 /* Each domain's registers are full of one byte, so two in a row tell whose they are. Below 0x80: as
  * an address, each is canonical. */
 static const uint8_t patterns[DOMAINS + 1] = {0x51, 0x62, 0x73, 0x24, 0x35};
 #define VMM DOMAINS
 static const char *const names[DOMAINS] = {"server-a", "server-b", "guest-a", "guest-b"};
-
-extern const uint8_t isolation_code[], isolation_thread[], isolation_new_thread[];
-extern const uint8_t isolation_guest[], isolation_new_guest[];
 
 static struct isolation *data[DOMAINS];
 static uint64_t context[DOMAINS]; /* selector of its Thread or VCpu */
@@ -54,71 +36,7 @@ static struct guest guest[2];
 
 /* ---- patterns ---- */
 
-static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
-	__asm__ volatile("cpuid"
-			 : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
-			 : "a"(leaf), "c"(subleaf));
-}
-
-/* XCR0, or 0: the kernel does not offer XSAVE. */
-static uint64_t components(void)
-{
-	uint32_t out[4], low, high;
-
-	cpuid(1, 0, out);
-	if (!(out[2] >> 27 & 1))
-		return 0;
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return (uint64_t)high << 32 | low;
-}
-
-static uint64_t word_of(uint8_t pattern, unsigned n)
-{
-	return (pattern * 0x0101010101010101ul & 0xffffffffff00ul) | n;
-}
-
-/* Offset and size of an extended state component in an XSAVE image; size 0: none here. */
-static void component(unsigned n, uint64_t mask, uint32_t *offset, uint32_t *size)
-{
-	uint32_t out[4];
-
-	*size = 0;
-	if (n < 2 || !(mask >> n & 1) || n == COMPONENT_PKRU)
-		return;
-	cpuid(0xd, n, out);
-	*size = out[0];
-	*offset = out[1];
-}
-
-static void fill_fpu(uint8_t *image, uint8_t pattern, uint64_t mask)
-{
-	uint16_t fcw = (uint16_t)(FCW_CLEAN | (pattern & 3) << 10);
-	uint16_t fsw = (uint16_t)((pattern & 7) << 11 | (pattern & 1 ? 0x4500 : 0x0200));
-	uint32_t mxcsr = MXCSR_CLEAN | (uint32_t)(pattern & 3) << 13, offset, size;
-	uint64_t address = word_of(pattern, 0);
-
-	memset(image, 0, 4096);
-	memcpy(image + FPU_FCW, &fcw, sizeof(fcw));
-	memcpy(image + FPU_FSW, &fsw, sizeof(fsw));
-	image[FPU_FTW] = 0xff;
-	memcpy(image + FPU_FIP, &address, sizeof(address));
-	memcpy(image + FPU_FDP, &address, sizeof(address));
-	memcpy(image + FPU_MXCSR, &mxcsr, sizeof(mxcsr));
-	for (unsigned i = 0; i < 8; i++)
-		memset(image + FPU_ST + 16 * i, pattern, 10);
-	for (unsigned i = 0; i < 16; i++) {
-		memset(image + FPU_XMM + 16 * i, pattern, 15);
-		image[FPU_XMM + 16 * i + 15] = (uint8_t)i;
-	}
-	memcpy(image + FPU_HEADER, &mask, sizeof(mask));
-	for (unsigned n = 2; n < COMPONENTS; n++) {
-		component(n, mask, &offset, &size);
-		memset(image + offset * (size != 0), pattern, size);
-	}
-}
-
-static void fill(struct isolation *d, enum domain domain, uint64_t mask)
+static void fill(struct isolation *d, enum who domain, uint64_t mask)
 {
 	static const uint64_t selectors[DOMAINS][4] = {
 		{SEL_DATA, 1, SEL_DATA, 2}, {3, SEL_DATA, 1, SEL_DATA}, {1, 2, 3, 1}, {2, 3, 1, 2}};
@@ -174,27 +92,6 @@ static void check_foreign(const char *who, const char *what, const void *memory,
 	check_true(name, at < 0, why);
 }
 
-/* Whether one range of an image is what was loaded. */
-static bool same(const struct isolation *d, unsigned offset, unsigned size)
-{
-	return memcmp(d->fpu + offset, d->fpu_found + offset, size) == 0;
-}
-
-static bool same_fpu(const struct isolation *d)
-{
-	bool good = same(d, FPU_FCW, 2) && same(d, FPU_FSW, 2) && same(d, FPU_FTW, 1) &&
-		    same(d, FPU_MXCSR, 4) && same(d, FPU_XMM, 256);
-	uint32_t offset = 0, size;
-
-	for (unsigned i = 0; i < 8; i++)
-		good = good && same(d, FPU_ST + 16 * i, 10);
-	for (unsigned n = 2; n < COMPONENTS; n++) {
-		component(n, d->mask, &offset, &size);
-		good = good && (size == 0 || same(d, offset, size));
-	}
-	return good;
-}
-
 static bool same_selectors(const struct isolation *d, bool may_be_cleared)
 {
 	for (unsigned i = 0; i < 4; i++)
@@ -204,7 +101,7 @@ static bool same_selectors(const struct isolation *d, bool may_be_cleared)
 	return true;
 }
 
-static void check_line(enum domain domain, const char *what, bool good)
+static void check_line(enum who domain, const char *what, bool good)
 {
 	char name[64];
 
@@ -212,7 +109,7 @@ static void check_line(enum domain domain, const char *what, bool good)
 	check_true(name, good, "found something else than it loaded");
 }
 
-static void check_guest_only(enum domain domain)
+static void check_guest_only(enum who domain)
 {
 	const struct isolation *d = data[domain];
 	const volatile struct vcpu_state *state = guest[domain - GUEST_A].state;
@@ -243,7 +140,7 @@ static void check_guest_only(enum domain domain)
 	check_foreign(names[domain], "state-page", (const void *)state, 4096, domain);
 }
 
-static void check_domain(enum domain domain)
+static void check_domain(enum who domain)
 {
 	const struct isolation *d = data[domain];
 	bool is_guest = domain >= GUEST_A;
@@ -262,39 +159,6 @@ static void check_domain(enum domain domain)
 }
 
 /* ---- domains ---- */
-
-/* The code's page and its data in a space of their own, the data in this one as well. */
-static struct isolation *make_space(struct forge_space *space)
-{
-	uint64_t code = forge_frame();
-	struct isolation *here = NULL;
-
-	memcpy(forge_window(code), isolation_code, PAGE_SIZE_4K);
-	forge_space_make(space, 0x7f);
-	forge_space_map(space, code, 0, RIGHT_READ | RIGHT_EXEC);
-	for (unsigned page = 1; page < ISOLATION_PAGES; page++) {
-		uint64_t frame = forge_frame();
-		void *window = forge_window(frame);
-
-		if (page == 1)
-			here = window;
-		forge_space_map(space, frame, page, RIGHT_READ | RIGHT_WRITE);
-	}
-	return here;
-}
-
-static uint64_t make_server(struct isolation **d, const uint8_t *entry, uint64_t arg)
-{
-	struct forge_space space;
-	struct forge_thread config = {.priority = PRIORITY_LOW, .arg = arg};
-
-	*d = make_space(&space);
-	config.space = space.root;
-	config.captable = forge_captable(32);
-	config.rip = FORGE_SPACE_VA + (uint64_t)(entry - isolation_code);
-	config.rsp = FORGE_SPACE_VA + 2 * PAGE_SIZE_4K;
-	return forge_thread(&config, NULL);
-}
 
 /* The guests differ in registers that exit when they are accessed, too. */
 static void differ(struct guest *g)
@@ -317,20 +181,13 @@ static void use_fpu(struct guest *g, enum vcpu_exit_class class)
 
 	if (class == EXIT_STARTUP)
 		differ(g);
-	if (mask)
-		__asm__ volatile("xsave64 %0" : "+m"(found) : "a"((uint32_t)mask), "d"(0));
-	else
-		__asm__ volatile("fxsave64 %0" : "=m"(found));
+	store_fpu(found, mask);
 	if (foreign(found + FPU_ST, FPU_HEADER - FPU_ST, VMM) >= 0 ||
 	    foreign(found + FPU_EXTENDED, sizeof(found) - FPU_EXTENDED, VMM) >= 0)
 		unclean_exits++;
 	fill_fpu(mine, patterns[VMM], mask);
-	if (mask)
-		__asm__ volatile("xrstor64 %0" : : "m"(mine), "a"((uint32_t)mask), "d"(0));
-	else
-		__asm__ volatile("fxrstor64 %0" : : "m"(mine));
-	/* C code again: no exceptions are unmasked by the pattern, but the x87 stack is full. */
-	__asm__ volatile("fninit");
+	load_fpu(mine, mask);
+	reset_fpu(); /* C code again; the registers keep their content */
 }
 
 static void make_guest(unsigned n, const uint8_t *entry)
@@ -343,28 +200,19 @@ static void make_guest(unsigned n, const uint8_t *entry)
 	context[GUEST_A + n] = g->vcpu;
 }
 
-static bool wait_for(const volatile uint64_t *word, uint64_t other_than)
-{
-	for (unsigned i = 0; i < 5000; i++) {
-		if (*word != other_than)
-			return true;
-		pause_us(200);
-	}
-	return false;
-}
-
 static void take_turns(void)
 {
+	const struct forge_thread low = {.priority = PRIORITY_LOW};
 	struct isolation *servers[2];
 	uint64_t mask = components();
 	bool turned = true;
 
 	unclean_exits = 0;
-	context[SERVER_A] = make_server(&data[SERVER_A], isolation_thread, 0);
-	context[SERVER_B] = make_server(&data[SERVER_B], isolation_thread, 0);
+	context[SERVER_A] = domain_make(&data[SERVER_A], isolation_thread, &low);
+	context[SERVER_B] = domain_make(&data[SERVER_B], isolation_thread, &low);
 	make_guest(0, isolation_guest);
 	make_guest(1, isolation_guest);
-	for (enum domain domain = SERVER_A; domain < DOMAINS; domain++)
+	for (enum who domain = SERVER_A; domain < DOMAINS; domain++)
 		fill(data[domain], domain, mask);
 	for (unsigned n = 0; n < 2; n++) {
 		servers[n] = data[n];
@@ -380,7 +228,7 @@ static void take_turns(void)
 			uint64_t before = data[domain]->turns;
 
 			forge_must(cairn_resume(context[domain]), "resuming a domain");
-			turned = wait_for(&data[domain]->turns, before);
+			turned = domain_wait(&data[domain]->turns, before);
 			forge_must(cairn_suspend(context[domain]), "suspending a domain");
 		}
 	check_true("all-domains-take-turns", turned, "one of them does not run");
@@ -391,14 +239,32 @@ static void take_turns(void)
 	for (unsigned i = 0; i < DOMAINS; i++)
 		data[i]->go = 1;
 	for (unsigned i = 0; i < DOMAINS; i++)
-		turned = turned && wait_for(&data[i]->done, 0);
+		turned = turned && domain_wait(&data[i]->done, 0);
 	check_true("all-domains-come-to-their-end", turned, "one of them does not");
-	for (enum domain domain = SERVER_A; domain < DOMAINS; domain++)
+	for (enum who domain = SERVER_A; domain < DOMAINS; domain++)
 		check_domain(domain);
 	check_value("a-vmm-finds-a-clean-fpu-at-each-exit", unclean_exits, 0);
+}
+
+/* A guest's SYSENTER registers are not the host's: there the instruction is not offered. */
+static void sysenter(uint64_t arg)
+{
+	(void)arg;
+	__asm__ volatile("sysenter" : : : "memory");
+}
+
+static void after_guests(void)
+{
+	const struct forge_thread config = {.supervisor = supervisor_make()};
+	struct worker w;
+
+	worker_make(&w, sysenter, 0, PRIORITY_HIGH, &config);
+	worker_run(&w);
+	check_value("sysenter-stays-a-fault-after-guests-have-set-it-up", fault_seen.count, 1);
 }
 
 void suite_isolation(void)
 {
 	in_arena(take_turns);
+	in_arena(after_guests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Stacks, start-up and signals of the test server's threads. */
 #include <stdbool.h>
+#include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
 #include "worker.h"
@@ -110,9 +111,19 @@ static void make_handler(struct worker *w, cairn_handler_fn *fn, struct forge_th
 
 	top[0] = (uint64_t)fn;
 	config.rip = (uint64_t)cairn_handler_trampoline;
-	config.rsp = (uint64_t)top;
+	config.rsp = w->rsp = (uint64_t)top;
 	w->thread = forge_thread(&config, &w->buffer);
 	w->signal = forge_copy(w->thread, RIGHT_SIGNAL, 1);
+}
+
+void handler_enter_at(const struct worker *w, const void *entry)
+{
+	struct thread_config *config = (struct thread_config *)cairn_buffer()->words;
+
+	memset(config, 0, sizeof(*config));
+	config->rip = (uint64_t)entry;
+	config->rsp = w->rsp;
+	forge_must(cairn_thread_configure(w->thread, THREAD_REGS), "changing a handler's entry");
 }
 
 void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
