@@ -22,6 +22,7 @@ void suite_portals(void);
 void suite_threads(void);
 void suite_faults(void);
 void suite_registers(void);
+void suite_fpu(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);
 void suite_ports(void);

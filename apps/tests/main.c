@@ -80,12 +80,19 @@ static const struct suite {
 	const char *name;
 	void (*run)(void);
 } suites[] = {
-	{"table", suite_table},		{"capabilities", suite_capabilities},
-	{"memory", suite_memory},	{"portals", suite_portals},
-	{"threads", suite_threads},	{"faults", suite_faults},
-	{"registers", suite_registers}, {"vcpu", suite_vcpu},
-	{"lifetimes", suite_lifetimes}, {"machinecheck", suite_machinecheck},
-	{"ports", suite_ports},		{"random", suite_random},
+	{"table", suite_table},
+	{"capabilities", suite_capabilities},
+	{"memory", suite_memory},
+	{"portals", suite_portals},
+	{"threads", suite_threads},
+	{"faults", suite_faults},
+	{"registers", suite_registers},
+	{"fpu", suite_fpu},
+	{"vcpu", suite_vcpu},
+	{"lifetimes", suite_lifetimes},
+	{"machinecheck", suite_machinecheck},
+	{"ports", suite_ports},
+	{"random", suite_random},
 	{"libc", suite_libc},
 };
 

@@ -3,8 +3,8 @@
 #include <hal/hal.h>
 #include "arch.h"
 
-#define RTE(line)   (0x10 + 2 * (uint32_t)(line))
-#define RTE_MASKED  (1u << 16)
+#define RTE(line)  (0x10 + 2 * (uint32_t)(line))
+#define RTE_MASKED (1u << 16)
 
 static struct {
 	struct ec *thread;
