@@ -6,8 +6,6 @@
 #include <core/ec.h>
 #include "x86.h"
 
-extern uint64_t guest_flush_generation;
-
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
 extern const uint8_t clean_fpu[FPU_CLEAN];
 
@@ -108,9 +106,9 @@ static inline void switch_rest(struct cpu *cpu, struct ec *next)
 {
 	if (next->kind == EC_THREAD) {
 		switch_fs(next);
-	} else if (next != cpu->last_guest || next->flush_seen != guest_flush_generation) {
+	} else if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
 		cpu->last_guest = next;
-		next->flush_seen = guest_flush_generation;
+		next->flush_seen = cpu->guest_flush;
 		svm_flush(next);
 	}
 }
