@@ -298,7 +298,6 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 	__atomic_add_fetch(&mc_complete, 1, __ATOMIC_ACQ_REL);
 	cpu->mc_exceptions++;
 	cpu->mc_pending = 1;
-	cpu->mc_found |= found != 0;
 	cpu->mc_sequence = mca_sequence(cpu);
 	if ((found || !(r.mcg_status & MCG_RIPV)) && (!in_kernel(&r) || copy)) {
 		cpu->mc_context = cpu->current;
