@@ -93,14 +93,23 @@ static const struct suite {
 	const char *name;
 	void (*run)(void);
 } suites[] = {
-	{"refusals", suite_refusals},	{"parameters", suite_parameters},
-	{"poison", suite_poison},	{"capabilities", suite_capabilities},
-	{"memory", suite_memory},	{"portals", suite_portals},
-	{"threads", suite_threads},	{"faults", suite_faults},
-	{"registers", suite_registers}, {"isolation", suite_isolation},
-	{"leaks", suite_leaks},		{"vcpu", suite_vcpu},
-	{"lifetimes", suite_lifetimes}, {"machinecheck", suite_machinecheck},
-	{"ports", suite_ports},		{"random", suite_random},
+	{"refusals", suite_refusals},
+	{"parameters", suite_parameters},
+	{"poison", suite_poison},
+	{"capabilities", suite_capabilities},
+	{"memory", suite_memory},
+	{"portals", suite_portals},
+	{"threads", suite_threads},
+	{"faults", suite_faults},
+	{"registers", suite_registers},
+	{"fpu", suite_fpu},
+	{"isolation", suite_isolation},
+	{"leaks", suite_leaks},
+	{"vcpu", suite_vcpu},
+	{"lifetimes", suite_lifetimes},
+	{"machinecheck", suite_machinecheck},
+	{"ports", suite_ports},
+	{"random", suite_random},
 	{"libc", suite_libc},
 };
 
