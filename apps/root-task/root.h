@@ -21,9 +21,13 @@
 #define WINDOW_INFO	0x9100000000ul /* struct server_info of server i at + i * 2 pages */
 #define WINDOW_CHANNELS 0x9200000000ul /* channel n at + n * CHANNEL_SIZE */
 #define WINDOW_BUFFERS	0x9300000000ul /* message buffers of the root-task's handler threads */
+#define WINDOW_STACKS	0x9400000000ul /* their stacks */
+#define WINDOW_PHYSICAL 0x9500000000ul /* device memory that is being read */
 
-#define SERVER_THREADS 8 /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
-#define VM_VCPUS       7 /* one handler thread each */
+#define CPUS	       64
+#define PHYSICAL_PAGES 65u /* at once */
+#define SERVER_THREADS 8   /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
+#define VM_VCPUS       7   /* one handler thread each */
 #define VM_PIECES      32
 #define CHANNELS       96
 #define CHANNEL_PAGES  (CHANNEL_SIZE / PAGE_SIZE_4K)
@@ -81,6 +85,19 @@ extern struct server servers[SYSTEM_SERVERS];
 extern struct vm vms[SYSTEM_VMS];
 extern struct domain root_domain;
 extern struct space root_space;
+
+/* ---- physical.c ---- */
+/* Device memory, read-only, until the next call of either; NULL: it is not there. At most
+ * PHYSICAL_PAGES pages. */
+const void *physical_map(uint64_t address, uint64_t length);
+void physical_unmap(void);
+
+/* ---- cpus.c ---- */
+/* Starts all CPUs that the firmware names, and logs which run. */
+void cpus_start(void);
+uint32_t cpus_running(void);
+/* The index of the CPU that stands for CPU `wanted` of the description on this machine. */
+uint32_t cpu_of(uint32_t wanted);
 
 /* ---- image.c: the boot image, mapped read-only ---- */
 bool image_open(void);
