@@ -40,6 +40,8 @@ static const char *check_server(const struct desc_server *server,
 		return "a server's role or priority is unknown";
 	if (server->role == ROLE_VMM && server->vm >= system->vm_count)
 		return "a vmm-server's VM does not exist";
+	if (server->role == ROLE_VMM && server->cpu != system->vm[server->vm].cpu)
+		return "a vmm-server is not on its VM's CPU";
 	return NULL;
 }
 

@@ -8,8 +8,9 @@
 #include <cairn/types.h>
 #include "root.h"
 
-#define MAX_PIECES (PHYSICAL_PAGES + 128u) /* pages, and the powers of two that lead to the first  \
-					    */
+#define MAX_PIECES                                                                                 \
+	(PHYSICAL_PAGES + 128u) /* pages, and the powers of two that lead to the first             \
+				 */
 #define MAX_BITS 48u
 
 static uint32_t pieces[MAX_PIECES]; /* selectors of what was made */

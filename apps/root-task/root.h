@@ -38,6 +38,7 @@ enum server_state { SERVER_ABSENT, SERVER_BUILT, SERVER_RUNNING, SERVER_ENDED, S
 struct server {
 	const struct desc_server *desc;
 	unsigned index;
+	uint32_t cpu; /* index of the running CPU that all its threads are on */
 	enum server_state state;
 	uint32_t generation;
 	struct domain domain;
@@ -141,7 +142,8 @@ bool introduce_to_mca(struct vm *vm);
 
 /* ---- supervisor.c ---- */
 bool supervisor_start(void);
-/* Derives the supervisor's Portal for a server's faults and requests into its CapTable. */
+/* Derives a Portal for a server's faults and requests into its CapTable: to the supervisor's thread
+ * on its CPU. */
 cairn_status_t supervisor_portal(const struct server *server);
 __attribute__((noreturn)) void supervise(void);
 

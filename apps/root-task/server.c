@@ -186,7 +186,7 @@ static bool build_thread(struct server *server, unsigned n)
 	config->space = server->space.root;
 	config->captable = server->table;
 	config->buffer = buffer;
-	config->cpu = server->desc->cpu;
+	config->cpu = server->cpu;
 	config->supervisor = SEL_SUPERVISOR;
 	return report(cairn_thread_configure(server->thread[n], THREAD_SPACE), "set up a thread");
 }
@@ -234,6 +234,11 @@ static bool grant_serial(struct server *server)
 	       give(server, ROOT_IRQ, SEL_SERIAL_IRQ, RIGHT_CONTROL, COM1_IRQ | COM1_IRQ << 16);
 }
 
+static bool grant_cpus(struct server *server)
+{
+	return give(server, ROOT_CPUS, SEL_CPUS, RIGHT_CONTROL, 0);
+}
+
 static bool grant_machinecheck(struct server *server)
 {
 	return give(server, ROOT_MACHINECHECK, SEL_MACHINECHECK, RIGHT_CONTROL, 0);
@@ -266,6 +271,8 @@ static bool give_grants(struct server *server)
 	if ((grants & GRANT_SERIAL) != 0 && !grant_serial(server))
 		return false;
 	if ((grants & GRANT_MACHINECHECK) != 0 && !grant_machinecheck(server))
+		return false;
+	if ((grants & GRANT_CPUS) != 0 && !grant_cpus(server))
 		return false;
 	return (grants & GRANT_MEMORY) == 0 || grant_memory(server);
 }

@@ -86,7 +86,7 @@ static bool build_vcpu(struct vm *vm, unsigned n)
 	config->captable = server->table;
 	config->exit_base = SEL_EXIT + EXITS * n;
 	config->state = state;
-	config->cpu = 0;
+	config->cpu = server->cpu;
 	config->priority = vm->desc->priority;
 	config->budget_us = vm->desc->budget_us;
 	config->period_us = vm->desc->period_us;

@@ -31,6 +31,7 @@ enum server_selector {
 	SEL_SERIAL_IRQ = 5,   /* if granted: Irq 4 */
 	SEL_UNTYPED = 6,      /* if granted */
 	SEL_SPACE = 7,	      /* with GRANT_MEMORY: root PageTable of its own space */
+	SEL_CPUS = 8,	      /* if granted: Cpus, CONTROL */
 	SEL_THREAD = 8,	      /* + n: handler Thread n (from 1), CONTROL and SIGNAL */
 	SEL_CHANNEL = 16,     /* + n: Thread of channel n's other end; badge 1 << its index there */
 	SEL_VCPU = 48,	      /* + n: ROLE_VMM: its VCpus; ROLE_MCA: all VMs' in order (GRANT) */
@@ -54,6 +55,7 @@ struct server_channel {
 	uint32_t kind;	 /* enum channel_kind */
 	uint32_t server; /* of the other end in the description; SYSTEM_NONE: the root-task */
 	uint32_t vm;	 /* the VM it is about, or SYSTEM_NONE */
+	uint32_t cpu;	 /* of the other end */
 	uint32_t present;
 	char peer[16]; /* name of the other end ("root" for the root-task) */
 };
@@ -69,6 +71,8 @@ struct server_info {
 	uint32_t role;
 	uint32_t generation;   /* 0 at first; counts restarts */
 	uint32_t thread_count; /* main + handlers */
+	uint32_t cpu;	       /* index of the CPU that all its threads are on */
+	uint32_t cpu_count;    /* CPUs that run: indices 0 .. cpu_count - 1 */
 	uint64_t tsc_khz;
 	uint64_t mcg_cap;
 	uint32_t vendor; /* enum cpu_vendor */
