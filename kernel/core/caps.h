@@ -43,6 +43,11 @@ void binding_gone(uint32_t s);
 void object_destroy(uint32_t s);
 /* Every execution context that uses `s` (space, guest space, buffer) stops. */
 void object_users_stop(uint32_t s);
+/* The part of this CPU in that, in the end of a CapTable, of one of its contexts, and in a configuration. */
+void users_stop_here(uint32_t s);
+void table_gone_here(uint32_t first);
+void destroy_here(struct ec *e);
+MUST_USE status_t configure_here(struct ec *e, uint64_t plan);
 MUST_USE status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask);
 MUST_USE status_t vcpu_configure(struct ec *self, uint32_t slot);
 MUST_USE status_t ec_resume(struct ec *e);
@@ -55,7 +60,7 @@ struct holder {
 void poison_step(uint64_t page, uint64_t *cursor, struct holder *out);
 void mca_bind(struct ec *thread, uint64_t badge);
 void mca_unbind(void);
-/* A thread is being destroyed. */
+/* A thread is destroyed, or stops for good. */
 void mca_forget(struct ec *thread);
 /* Appends a record to this CPU's ring (sequence is filled in); 0: the ring is full, nothing was kept. A #MC may
  * interrupt a push of the poll and push its own; `poll` leaves room for exceptions. */
@@ -64,7 +69,15 @@ int mca_push(struct cpu *cpu, struct mca_record *r, int poll);
 void mca_notify(void);
 /* Is anybody there to decide? */
 struct ec *mca_bound(void);
-MUST_USE status_t mca_harvest(struct ec *e, uint64_t acknowledged, uint64_t *count);
+/* hypercall mc_harvest; and the part of the CPU whose records they are: acknowledges, polls. */
+MUST_USE status_t mca_harvest(struct ec *e, uint32_t cpu, uint64_t acknowledged, uint64_t *count, uint64_t *epoch);
+void mca_harvest_here(uint64_t acknowledged);
+/* A new thread is bound: an exception that waits for its verdict gets its time once more. */
+void mca_bind_here(void);
+/* Machine-check exceptions of all CPUs, counted as they begin and as their records are complete. */
+extern uint64_t mc_epoch, mc_complete;
+/* Is there one without verdict? */
+int mca_undecided(void);
 void mca_thaw(struct ec *v, uint64_t epoch);
 uint64_t mca_sequence(const struct cpu *cpu);
 /* On the way out of the kernel: what the #MC stub left is told, and what it interrupted waits. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copy, move, delete, revoke. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 
 #define REVOKE_STEP   16u			    /* deletions per hypercall */
@@ -30,6 +31,14 @@ static status_t check_badge(const struct slot *s, uint64_t badge)
 	default:
 		return badge ? CAIRN_ERR_ARG : CAIRN_OK;
 	}
+}
+
+/* Portals and Threads are used without the lock: nobody is in the middle of that any more when their slot changes. */
+static void slot_hide(uint32_t s)
+{
+	slots[s].live = 0;
+	if (slots[s].type == CAP_PORTAL || slots[s].type == CAP_THREAD)
+		ask_all(REQ_BARRIER, 0);
 }
 
 status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
@@ -82,6 +91,7 @@ status_t cap_move(uint32_t src, uint32_t dst)
 	/* It stays in a table older than itself: tables that hold each other could never be emptied. */
 	if ((s->type == CAP_CAPTABLE && s->original) || (s->type == CAP_UNTYPED && !slot_leaf(src)))
 		return CAIRN_ERR_BUSY;
+	slot_hide(src);
 	slot_move(src, dst);
 	return CAIRN_OK;
 }
@@ -135,6 +145,7 @@ static uint32_t victim(uint32_t s)
 
 static void remove_leaf(uint32_t s)
 {
+	slot_hide(s);
 	if (slots[s].type == CAP_FRAME) {
 		if (slots[s].bound)
 			object_users_stop(s);

@@ -97,7 +97,7 @@ struct ec {
 	uint64_t held;	    /* interrupted by a machine check: waits until this record is acknowledged; 0: not */
 	uint32_t fpu_fresh; /* thread: starts with a clean FPU at its next use */
 
-	struct ec *all_next, *all_prev; /* every configured ec */
+	struct ec *all_next, *all_prev; /* every configured ec of its CPU */
 	uint64_t phys;
 
 	/* FXSAVE image: 16-byte aligned. */
@@ -107,20 +107,31 @@ _Static_assert(sizeof(struct ec) <= 4096, "one page");
 
 #define CPU_MAX 64u
 
+/* A request of the lock's holder (smp.h) to a CPU. */
+struct mail {
+	uint32_t waiting;
+	uint32_t what; /* enum request */
+	struct ec *e;
+	uint64_t arg;
+	cairn_status_t answer;
+};
+
 struct cpu {
-	struct ec *current; /* runs, or is about to; NULL: idle. Known to entry.S, as are the next five */
+	struct ec *current; /* runs, or is about to; NULL: idle. Known to entry.S, as are the next four */
 	uint64_t stack_top;
 	uint64_t user_rsp; /* scratch of the system-call entry */
 	uint8_t resched;   /* work before the next return to user or guest */
 	uint8_t pad[7];
 	uint64_t host_vmcb; /* physical: VMSAVE area of the host */
-	uint64_t epoch;	    /* machine-check exceptions so far */
 
 	struct cpu *self;
 	uint8_t mc_pending;	/* the #MC stub left records that nobody was told of */
 	uint8_t mc_restartable; /* RIPV of what it interrupted */
 	struct ec *mc_context;	/* guest or thread that it interrupted; NULL: none, or dealt with */
 	uint64_t mc_sequence;	/* the last record of the last exception */
+	uint64_t mc_exceptions; /* here, so far */
+	uint8_t mc_found;	/* it left records */
+	uint32_t mc_stage;	/* of its meeting with the other CPUs (mca/mca.c) */
 	struct timer verdict;	/* armed while an exception waits for its acknowledgement */
 	uint8_t verdict_again;	/* a new mca-server has been given its time */
 	struct ec *dying;	/* to be stopped (portal.c), linked by queue_next */
@@ -136,6 +147,10 @@ struct cpu {
 	struct ec *nobody;     /* … when that was destroyed */
 	uint32_t ts;	       /* CR0.TS is set: FPU use traps (#NM) */
 	struct ec *last_guest; /* entered here last: another one flushes the guest TLB */
+	uint64_t guest_flush;  /* generation: a VCpu that has entered with an older one flushes as well */
+	struct ec *list;       /* every configured ec bound to this CPU */
+	uint8_t disturbed;     /* `current` was changed by a request while it waited for the lock */
+	struct mail mail __attribute__((aligned(64))); /* written by others */
 };
 
 /* ---- scheduling (sched.c) ---- */
@@ -161,15 +176,15 @@ MUST_USE status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t
 /* Undoes every tie `e` has to others: callers get ERR_ABORTED. */
 void ec_disconnect(struct ec *e);
 void ec_stop(struct ec *e);
+/* A request changes `e`: should it be in the middle of a hypercall, that begins anew. */
+void ec_disturb(struct ec *e);
 /* Delivers notification bits to a thread. */
 void notify(struct ec *thread, uint64_t bits);
 /* Fatal fault of a thread: to its supervisor, or stopped for good. */
 void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t address, int poison);
-/* Ends a halt, or marks a VCpu that runs or is to run. */
-void vcpu_recall(struct ec *v);
+/* Ends a halt, or marks a VCpu that runs or is to run; STATE: it is not configured, or stopped. */
+status_t vcpu_recall(struct ec *v);
 /* Delivers exit class `class` of VCpu `v` to its VMM; groups are copied by the backend. */
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class);
-
-extern struct ec *ec_list;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Machine checks: the record ring of each CPU, poison, freeze and thaw. No decision is made here. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 
 #define RING_RECORDS 64u
@@ -14,6 +15,7 @@ struct error_ring {
 	uint64_t acknowledged; /* the newest that the mca-server is done with */
 };
 static struct error_ring rings[CPU_MAX];
+uint64_t mc_epoch, mc_complete;
 
 static struct {
 	struct ec *thread;
@@ -27,18 +29,38 @@ static void verdict_arm(struct cpu *cpu)
 	timer_arm(cpu, &cpu->verdict, hal_now() + VERDICT_US / 1000 * hal_tsc_khz);
 }
 
-void mca_bind(struct ec *thread, uint64_t badge)
+void mca_bind_here(void)
 {
 	struct cpu *cpu = hal_cpu();
 
+	if (!cpu->verdict.next || cpu->verdict_again)
+		return;
+	cpu->verdict_again = 1; /* a restarted mca-server gets the time once more */
+	verdict_arm(cpu);
+}
+
+void mca_bind(struct ec *thread, uint64_t badge)
+{
+	uint32_t i;
+
 	bound.thread = thread;
 	bound.badge = badge;
-	if (cpu->verdict.next && !cpu->verdict_again) {
-		cpu->verdict_again = 1; /* a restarted mca-server gets the time once more */
-		verdict_arm(cpu);
-	}
-	if (rings[cpu->index].head > rings[cpu->index].acknowledged)
-		mca_notify(); /* what nobody has acknowledged is delivered again */
+	ask_all(REQ_MC_BIND, 0);
+	for (i = 0; i < cpu_count; i++)
+		if (rings[i].head > rings[i].acknowledged) {
+			mca_notify(); /* what nobody has acknowledged is delivered again */
+			break;
+		}
+}
+
+int mca_undecided(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpu_count; i++)
+		if (cpus[i]->verdict.next || cpus[i]->mc_pending)
+			return 1;
+	return mc_complete != mc_epoch;
 }
 
 /* What the exception interrupted waits until its record is dealt with; only who deals with it cannot wait. */
@@ -59,17 +81,23 @@ static void suspend_interrupted(struct cpu *cpu, struct ec *e)
 
 void mca_process(struct cpu *cpu)
 {
-	struct ec *e = cpu->mc_context;
+	struct ec *e;
 
 	if (!cpu->mc_pending)
 		return;
-	cpu->mc_pending = 0;
+	cpu->mc_pending = 0; /* a #MC from here on makes this come again */
+	e = cpu->mc_context;
 	cpu->mc_context = NULL;
-	cpu->verdict_again = 0;
-	verdict_arm(cpu);
+	if (cpu->mc_found) {
+		cpu->mc_found = 0;
+		cpu->verdict_again = 0;
+		verdict_arm(cpu);
+	}
 	if (e)
 		suspend_interrupted(cpu, e);
+	lock_take();
 	mca_notify();
+	lock_drop();
 }
 
 void mca_unbind(void)
@@ -81,31 +109,37 @@ void mca_forget(struct ec *thread)
 {
 	if (bound.thread == thread)
 		bound.thread = NULL;
-	if (hal_cpu()->mc_context == thread)
-		hal_cpu()->mc_context = NULL;
 }
 
 struct ec *mca_bound(void)
 {
-	return bound.thread && bound.thread->status != EC_STOPPED ? bound.thread : NULL;
+	return bound.thread;
 }
 
 void mca_notify(void)
 {
-	if (bound.thread)
-		notify(bound.thread, bound.badge);
+	struct ec *t = bound.thread; /* its CPU may be taking it away */
+
+	if (t)
+		ask(t->cpu, REQ_NOTIFY, t, bound.badge);
 }
 
 int mca_push(struct cpu *cpu, struct mca_record *r, int poll)
 {
 	struct error_ring *q = &rings[cpu->index];
+	struct mca_record *to;
+	uint64_t sequence;
 
 	if (q->head - q->acknowledged >= RING_RECORDS - (poll ? RING_RESERVE : 0))
 		return 0;
-	/* One instruction claims the place: whoever interrupts takes the next. Nobody reads before all are filled. */
-	r->sequence = __atomic_add_fetch(&q->head, 1, __ATOMIC_RELAXED);
+	/* One instruction claims the place: whoever interrupts takes the next. The sequence says that it is filled. */
+	sequence = __atomic_add_fetch(&q->head, 1, __ATOMIC_RELAXED);
+	to = &q->record[sequence % RING_RECORDS];
+	r->sequence = 0;
 	r->cpu = cpu->index;
-	q->record[r->sequence % RING_RECORDS] = *r;
+	*to = *r;
+	hal_order();
+	to->sequence = sequence;
 	return 1;
 }
 
@@ -119,7 +153,7 @@ static void release_held(uint64_t acknowledged)
 {
 	struct ec *e;
 
-	for (e = ec_list; e; e = e->all_next) {
+	for (e = hal_cpu()->list; e; e = e->all_next) {
 		if (!e->held || e->held > acknowledged)
 			continue;
 		e->held = 0;
@@ -127,24 +161,47 @@ static void release_held(uint64_t acknowledged)
 	}
 }
 
-status_t mca_harvest(struct ec *e, uint64_t acknowledged, uint64_t *count)
+void mca_harvest_here(uint64_t acknowledged)
 {
-	struct error_ring *q = &rings[hal_cpu()->index];
+	struct cpu *cpu = hal_cpu();
+	struct error_ring *q = &rings[cpu->index];
+
+	if (acknowledged > q->acknowledged) {
+		q->acknowledged = acknowledged;
+		release_held(acknowledged);
+		if (acknowledged >= cpu->mc_sequence)
+			timer_cancel(cpu, &cpu->verdict);
+	}
+	hal_mca_poll();
+}
+
+/* All exceptions up to the result have left their records. `last` changes under the lock only. */
+static uint64_t complete_epoch(void)
+{
+	static uint64_t last;
+	uint64_t complete = __atomic_load_n(&mc_complete, __ATOMIC_ACQUIRE);
+
+	/* As many complete as, looked at later, have begun: then no other had begun at the time of the first look. */
+	if (complete == __atomic_load_n(&mc_epoch, __ATOMIC_ACQUIRE))
+		last = complete;
+	return last;
+}
+
+status_t mca_harvest(struct ec *e, uint32_t cpu, uint64_t acknowledged, uint64_t *count, uint64_t *epoch)
+{
+	struct error_ring *q = &rings[cpu];
 	const struct mca_record *r;
 
 	if (acknowledged > q->head)
 		return CAIRN_ERR_ARG;
-	if (acknowledged > q->acknowledged) {
-		q->acknowledged = acknowledged;
-		release_held(acknowledged);
-		if (acknowledged >= hal_cpu()->mc_sequence)
-			timer_cancel(hal_cpu(), &hal_cpu()->verdict);
-	}
-	hal_mca_poll();
-	*count = q->head - q->acknowledged;
-	if (!*count)
-		return CAIRN_OK;
+	*epoch = complete_epoch();
+	ask(cpu, REQ_MC_HARVEST, NULL, acknowledged);
 	r = &q->record[(q->acknowledged + 1) % RING_RECORDS];
+	*count = q->head - q->acknowledged;
+	if (!*count || r->sequence != q->acknowledged + 1) {
+		*count = 0; /* none, or its exception is about to fill it, and will notify */
+		return CAIRN_OK;
+	}
 	if (hal_copy((const uint64_t *)r, e->buffer->words, sizeof(*r) / 8))
 		return CAIRN_ERR_ARG;
 	return CAIRN_OK;
@@ -154,7 +211,7 @@ void mca_thaw(struct ec *v, uint64_t epoch)
 {
 	if (epoch > v->thawed)
 		v->thawed = epoch;
-	if (v->status == EC_FROZEN && v->thawed >= hal_cpu()->epoch) {
+	if (v->status == EC_FROZEN && v->thawed >= mc_epoch) {
 		v->status = EC_READY;
 		chain_update(v);
 	}
@@ -175,7 +232,7 @@ static void unlink_structure(uint64_t page)
 				frame_unmap(slots[s].deposit);
 			if (slots[s].pt_level == 4) {
 				object_users_stop(s);
-				hal_space_leave(page);
+				ask_all(REQ_LEAVE, page);
 			}
 			pt_unlink(s);
 			return;
@@ -188,7 +245,7 @@ static int mark(uint64_t page, struct holder *out)
 	uint8_t byte = hal_page_byte(page), type = byte & PAGE_TYPE;
 
 	if (type != PAGE_USER && type != PAGE_GUEST_PT && type != CAP_PAGETABLE)
-		hal_mca_fatal("the memory belongs to the kernel", page);
+		hal_mca_fatal("the memory belongs to the kernel, page", page);
 	hal_page_set(page, byte | PAGE_POISONED);
 	if (type == PAGE_USER)
 		return 0;
@@ -202,10 +259,12 @@ static int mark(uint64_t page, struct holder *out)
 static int buffer_hit(uint32_t s, struct holder *out)
 {
 	const struct ec *e;
+	uint32_t i;
 
-	for (e = ec_list; e; e = e->all_next)
-		if (e->buffer_slot == s)
-			out->label = e->label;
+	for (i = 0; i < cpu_count; i++)
+		for (e = cpus[i]->list; e; e = e->all_next)
+			if (e->buffer_slot == s)
+				out->label = e->label;
 	out->kind = MCA_HOLDER_BUFFER;
 	object_users_stop(s);
 	return 1;

@@ -13,7 +13,7 @@ static int boot(void **state)
 	host_boot(state);
 	mca_forget(mca_bound());
 	first = mca_sequence(&host.cpu);
-	must(call2(MC_HARVEST, S_MC, first));
+	must(call3(MC_HARVEST, S_MC, 0, first));
 	return 0;
 }
 
@@ -33,7 +33,7 @@ static int push(uint64_t addr, int poll)
 
 static const struct mca_record *harvest(uint64_t acknowledged, uint64_t count)
 {
-	must(call2(MC_HARVEST, S_MC, acknowledged));
+	must(call3(MC_HARVEST, S_MC, 0, acknowledged));
 	assert_int_equal(driver.gpr[GPR_RDI], count);
 	return (const struct mca_record *)driver_buffer.words;
 }
@@ -56,8 +56,8 @@ static void records_come_out_in_order_until_acknowledged(void **state)
 	assert_int_equal(r->sequence, first + 2);
 	harvest(first + 2, 0);
 	harvest(first, 0); /* an old acknowledgement takes nothing back */
-	must_be(CAIRN_ERR_ARG, call2(MC_HARVEST, S_MC, first + 3));
-	must_be(CAIRN_ERR_ARG, call2(MC_HARVEST, S_MC, UINT64_MAX));
+	must_be(CAIRN_ERR_ARG, call3(MC_HARVEST, S_MC, 0, first + 3));
+	must_be(CAIRN_ERR_ARG, call3(MC_HARVEST, S_MC, 0, UINT64_MAX));
 }
 
 static void the_poll_leaves_room_for_exceptions(void **state)
@@ -86,7 +86,7 @@ static void harvest_polls_the_banks(void **state)
 	(void)state;
 	host.poll[0] = record(0x5000);
 	host.polls = 1;
-	host.cpu.epoch = 9;
+	mc_epoch = mc_complete = 9;
 	assert_int_equal(harvest(0, 1)->addr, 0x5000);
 	assert_int_equal(driver.gpr[GPR_RSI], 9);
 	assert_int_equal(host.polls, 0);
@@ -120,14 +120,13 @@ static void the_bound_thread_is_told(void **state)
 }
 
 /* Its object is gone although it was never more than memory. */
-static void an_unconfigured_thread_is_forgotten(void **state)
+static void an_unconfigured_thread_has_no_cpu_to_be_told_on(void **state)
 {
 	uint32_t t = make(CAP_THREAD, 0, 0);
 
 	(void)state;
-	must(call2(MC_BIND, S_MC, t));
-	must(call2(IRQ_BIND, copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), t));
-	must(call2(DELETE, S_TABLE, t));
+	must_be(CAIRN_ERR_STATE, call2(MC_BIND, S_MC, t));
+	must_be(CAIRN_ERR_STATE, call2(IRQ_BIND, copy_of(S_IRQ, RIGHT_ALL, 4 | 4 << 16), t));
 	assert_null(mca_bound());
 	assert_null(host.line[4].thread);
 }
@@ -387,7 +386,7 @@ int main(void)
 		test(the_poll_leaves_room_for_exceptions),
 		test(harvest_polls_the_banks),
 		test(the_bound_thread_is_told),
-		test(an_unconfigured_thread_is_forgotten),
+		test(an_unconfigured_thread_has_no_cpu_to_be_told_on),
 		test(a_held_thread_goes_on_after_its_record),
 		test(every_mapping_becomes_a_tag_and_is_reported),
 		test(a_page_inside_a_large_frame_is_found),

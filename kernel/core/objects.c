@@ -1,30 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads and VCpus: configuration, start and stop, and what goes when an object is destroyed. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 
-static void list_insert(struct ec *e)
+static void list_insert(struct ec **list, struct ec *e)
 {
-	e->all_next = ec_list;
+	e->all_next = *list;
 	e->all_prev = NULL;
-	if (ec_list)
-		ec_list->all_prev = e;
-	ec_list = e;
+	if (*list)
+		(*list)->all_prev = e;
+	*list = e;
 }
 
-static void list_remove(struct ec *e)
+static void list_remove(struct ec **list, struct ec *e)
 {
 	if (e->all_next)
 		e->all_next->all_prev = e->all_prev;
 	if (e->all_prev)
 		e->all_prev->all_next = e->all_next;
 	else
-		ec_list = e->all_next;
+		*list = e->all_next;
 }
 
 /* What thread and VCpu configuration have in common, looked up. */
 struct home {
-	uint32_t space, table, frame;
+	uint32_t space, table, frame, cpu;
+};
+
+/* What one CPU has decoded and the CPU of the context performs. */
+struct plan {
+	struct home home;
+	uint32_t object; /* slot */
+	uint32_t guest;	 /* VCpu: slot of the root of its guest space */
+	uint64_t mask;	 /* THREAD_*; 0: a VCpu */
+	struct thread_config thread;
+	struct vcpu_config vcpu;
 };
 
 static status_t get_space(const struct ec *self, uint64_t sel, uint8_t kind, uint32_t *slot)
@@ -42,10 +53,12 @@ static status_t get_space(const struct ec *self, uint64_t sel, uint8_t kind, uin
 static int page_bound(uint64_t base)
 {
 	const struct ec *e;
+	uint32_t i;
 
-	for (e = ec_list; e; e = e->all_next) /* bounded by the number of execution contexts */
-		if (e->buffer_slot != SLOT_NIL && slots[e->buffer_slot].base == base)
-			return 1;
+	for (i = 0; i < cpu_count; i++)
+		for (e = cpus[i]->list; e; e = e->all_next) /* bounded by the number of execution contexts */
+			if (e->buffer_slot != SLOT_NIL && slots[e->buffer_slot].base == base)
+				return 1;
 	return 0;
 }
 
@@ -63,7 +76,22 @@ static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, 
 		return CAIRN_ERR_ARG;
 	if (page_bound(slots[h->frame].base) || (hal_page_byte(slots[h->frame].base) & PAGE_POISONED))
 		return CAIRN_ERR_BUSY;
-	return cpu == hal_cpu()->index ? CAIRN_OK : CAIRN_ERR_CPU;
+	h->cpu = (uint32_t)cpu;
+	return cpu < cpu_count ? CAIRN_OK : CAIRN_ERR_CPU;
+}
+
+/* The kernel's translation of a buffer or state page, and its end. */
+static void buffer_bind(uint32_t frame)
+{
+	slots[frame].bound = 1;
+	hal_window_map(slots[frame].base);
+}
+
+static void buffer_unbind(uint32_t frame)
+{
+	slots[frame].bound = 0;
+	hal_window_unmap(slots[frame].base);
+	ask_all(REQ_FLUSH, PT_HOST);
 }
 
 static void set_home(struct ec *e, const struct home *h, uint32_t object, uint8_t kind)
@@ -77,13 +105,11 @@ static void set_home(struct ec *e, const struct home *h, uint32_t object, uint8_
 	e->table_first = slots[h->table].first;
 	e->table_count = slots[h->table].count;
 	e->buffer_slot = h->frame;
-	slots[h->frame].bound = 1;
-	hal_window_map(slots[h->frame].base);
 	e->root = e->leaf = e;
 	e->deadline.owner = e->replenish.owner = e;
 	e->deadline.kind = TIMER_DEADLINE;
 	e->replenish.kind = TIMER_REPLENISH;
-	list_insert(e);
+	list_insert(&hal_cpu()->list, e);
 }
 
 static uint64_t ticks(uint64_t us)
@@ -141,94 +167,121 @@ static int quiet(const struct ec *e)
 	return e->status == EC_READY && e->suspended && e->root == e && e->leaf == e;
 }
 
+static void configure_thread(struct ec *e, const struct plan *p)
+{
+	const struct thread_config *c = &p->thread;
+
+	if (p->mask & THREAD_SPACE) {
+		set_home(e, &p->home, p->object, EC_THREAD);
+		e->buffer = hal_window(slots[p->home.frame].base);
+		e->supervisor = c->supervisor < SLOT_COUNT ? (uint32_t)c->supervisor : SLOT_COUNT;
+		e->handler = 1;
+		e->status = EC_IDLE;
+	}
+	if (p->mask & THREAD_REGS)
+		set_regs(e, c);
+	if (p->mask & THREAD_UPCALLS) {
+		e->syscall_entry = c->syscall_entry;
+		e->fault_entry = c->fault_entry;
+	}
+	if (p->mask & THREAD_TIME)
+		set_time(e, c->priority, c->budget_us, c->period_us);
+	if (p->mask & (THREAD_TIME | THREAD_REGS)) {
+		e->status = e->handler ? EC_IDLE : EC_READY;
+		e->suspended = !e->handler;
+	}
+}
+
+static void configure_vcpu(struct ec *v, const struct plan *p)
+{
+	const struct vcpu_config *c = &p->vcpu;
+
+	set_home(v, &p->home, p->object, EC_VCPU);
+	v->label = slots[p->guest].label;
+	v->guest_slot = p->guest;
+	v->state = hal_window(slots[p->home.frame].base);
+	v->exit_base = c->exit_base;
+	v->mode = MODE_GUEST;
+	v->thawed = mca_undecided() ? 0 : mc_epoch; /* R-BAS-2 */
+	set_time(v, c->priority, c->budget_us, c->period_us);
+	v->handler = 0;
+	v->suspended = 1;
+	v->status = EC_READY;
+	hal_vcpu_init(v);
+	hal_vcpu_root(v, slots[p->guest].base);
+}
+
+status_t configure_here(struct ec *e, uint64_t plan)
+{
+	const struct plan *p = (const struct plan *)plan;
+
+	if (!p->mask) {
+		configure_vcpu(e, p);
+		return CAIRN_OK;
+	}
+	/* A running thread may register its own entries. */
+	if (!(p->mask & THREAD_SPACE) && p->mask != THREAD_UPCALLS && !quiet(e))
+		return CAIRN_ERR_STATE;
+	if (p->mask != THREAD_UPCALLS)
+		ec_disturb(e);
+	configure_thread(e, p);
+	return CAIRN_OK;
+}
+
 status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask)
 {
 	struct ec *e = hal_window(slots[slot].base);
-	struct thread_config c;
-	struct home h = {0};
+	struct plan p = {.object = slot, .mask = mask};
+	struct thread_config *c = &p.thread;
 	status_t st = CAIRN_OK;
 
 	if (!mask || (mask & ~(uint64_t)(THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS | THREAD_TIME)))
 		return CAIRN_ERR_ARG;
-	if (hal_copy(self->buffer->words, (uint64_t *)&c, sizeof(c) / 8))
+	if (hal_copy(self->buffer->words, (uint64_t *)c, sizeof(*c) / 8))
 		return CAIRN_ERR_ARG;
 	if (((mask & THREAD_SPACE) != 0) != (e->status == EC_NEW))
 		return CAIRN_ERR_STATE;
 	if (!(mask & THREAD_SPACE) && e->space_slot == SLOT_NIL)
 		return CAIRN_ERR_STATE; /* its space or buffer is gone */
 	if (mask & THREAD_SPACE)
-		st = get_home(self, c.space, c.captable, c.buffer, c.cpu, &h);
-	else if (mask != THREAD_UPCALLS && !quiet(e)) /* a running thread may register its own entries */
-		st = CAIRN_ERR_STATE;
+		st = get_home(self, c->space, c->captable, c->buffer, c->cpu, &p.home);
 	if (st == CAIRN_OK && (mask & THREAD_REGS))
-		st = check_regs(&c);
-	if (st == CAIRN_OK && (mask & THREAD_UPCALLS) && (c.syscall_entry >= USER_END || c.fault_entry >= USER_END))
+		st = check_regs(c);
+	if (st == CAIRN_OK && (mask & THREAD_UPCALLS) && (c->syscall_entry >= USER_END || c->fault_entry >= USER_END))
 		st = CAIRN_ERR_ARG;
 	if (st == CAIRN_OK && (mask & THREAD_TIME))
-		st = check_time(c.priority, c.budget_us, c.period_us);
+		st = check_time(c->priority, c->budget_us, c->period_us);
 	if (st != CAIRN_OK)
 		return st;
-
-	if (mask & THREAD_SPACE) {
-		set_home(e, &h, slot, EC_THREAD);
-		e->buffer = hal_window(slots[h.frame].base);
-		e->supervisor = c.supervisor < SLOT_COUNT ? (uint32_t)c.supervisor : SLOT_COUNT;
-		e->handler = 1;
-		e->status = EC_IDLE;
-	}
-	if (mask & THREAD_REGS)
-		set_regs(e, &c);
-	if (mask & THREAD_UPCALLS) {
-		e->syscall_entry = c.syscall_entry;
-		e->fault_entry = c.fault_entry;
-	}
-	if (mask & THREAD_TIME)
-		set_time(e, c.priority, c.budget_us, c.period_us);
-	if (mask & (THREAD_TIME | THREAD_REGS)) {
-		e->status = e->handler ? EC_IDLE : EC_READY;
-		e->suspended = !e->handler;
-	}
-	return CAIRN_OK;
+	if (mask & THREAD_SPACE)
+		buffer_bind(p.home.frame);
+	return ask(mask & THREAD_SPACE ? p.home.cpu : e->cpu, REQ_CONFIGURE, e, (uint64_t)&p);
 }
 
 status_t vcpu_configure(struct ec *self, uint32_t slot)
 {
 	struct ec *v = hal_window(slots[slot].base);
-	struct vcpu_config c;
-	struct home h = {0};
-	uint32_t guest;
+	struct plan p = {.object = slot};
+	struct vcpu_config *c = &p.vcpu;
 	status_t st;
 
 	if (v->status != EC_NEW)
 		return CAIRN_ERR_STATE;
-	if (hal_copy(self->buffer->words, (uint64_t *)&c, sizeof(c) / 8))
+	if (hal_copy(self->buffer->words, (uint64_t *)c, sizeof(*c) / 8))
 		return CAIRN_ERR_ARG;
-	st = get_home(self, c.home, c.captable, c.state, c.cpu, &h);
+	st = get_home(self, c->home, c->captable, c->state, c->cpu, &p.home);
 	if (st == CAIRN_OK)
-		st = get_space(self, c.guest_root, PT_GUEST, &guest);
-	if (st == CAIRN_OK && c.exit_base >= SLOT_COUNT)
+		st = get_space(self, c->guest_root, PT_GUEST, &p.guest);
+	if (st == CAIRN_OK && c->exit_base >= SLOT_COUNT)
 		st = CAIRN_ERR_ARG;
 	if (st == CAIRN_OK)
-		st = check_time(c.priority, c.budget_us, c.period_us);
-	if (st == CAIRN_OK && !c.priority)
+		st = check_time(c->priority, c->budget_us, c->period_us);
+	if (st == CAIRN_OK && !c->priority)
 		st = CAIRN_ERR_ARG;
 	if (st != CAIRN_OK)
 		return st;
-
-	set_home(v, &h, slot, EC_VCPU);
-	v->label = slots[guest].label;
-	v->guest_slot = guest;
-	v->state = hal_window(slots[h.frame].base);
-	v->exit_base = c.exit_base;
-	v->mode = MODE_GUEST;
-	v->thawed = hal_cpu()->verdict.next ? 0 : hal_cpu()->epoch; /* R-BAS-2 */
-	set_time(v, c.priority, c.budget_us, c.period_us);
-	v->handler = 0;
-	v->suspended = 1;
-	v->status = EC_READY;
-	hal_vcpu_init(v);
-	hal_vcpu_root(v, slots[guest].base);
-	return CAIRN_OK;
+	buffer_bind(p.home.frame);
+	return ask(p.home.cpu, REQ_CONFIGURE, v, (uint64_t)&p);
 }
 
 status_t ec_resume(struct ec *e)
@@ -246,29 +299,33 @@ status_t ec_suspend(struct ec *e)
 		return CAIRN_ERR_STATE;
 	e->suspended = 1;
 	chain_update(e->root);
-	if (hal_cpu()->current == e)
-		hal_cpu()->resched = 1;
+	ec_disturb(e);
 	return CAIRN_OK;
 }
 
-void object_users_stop(uint32_t s)
+void users_stop_here(uint32_t s)
 {
 	struct ec *e;
 
 	/* Bounded by the number of execution contexts. */
-	for (e = ec_list; e; e = e->all_next) {
+	for (e = hal_cpu()->list; e; e = e->all_next) {
 		if (e->space_slot != s && e->guest_slot != s && e->buffer_slot != s)
 			continue;
 		ec_stop(e);
 		if (e->buffer_slot == s) {
-			hal_window_unmap(slots[s].base);
-			slots[s].bound = 0;
 			e->buffer_slot = SLOT_NIL;
 			e->buffer = NULL;
 			e->state = NULL;
 		}
 		e->space_slot = SLOT_NIL; /* never to be revived */
 	}
+}
+
+void object_users_stop(uint32_t s)
+{
+	ask_all(REQ_USERS_STOP, s);
+	if (slots[s].type == CAP_FRAME && slots[s].bound)
+		buffer_unbind(s);
 }
 
 static uint32_t *binder(uint32_t s)
@@ -296,20 +353,14 @@ void binding_gone(uint32_t s)
 		mca_unbind();
 }
 
-static void ec_destroy(struct ec *e)
+void destroy_here(struct ec *e)
 {
 	struct cpu *cpu = hal_cpu();
 
-	hal_irq_forget(e); /* both take a Thread that is not configured */
-	mca_forget(e);
-	if (e->status == EC_NEW)
-		return;
 	ec_stop(e);
-	list_remove(e);
-	if (e->buffer_slot != SLOT_NIL) {
-		slots[e->buffer_slot].bound = 0;
-		hal_window_unmap(slots[e->buffer_slot].base);
-	}
+	list_remove(&cpu->list, e);
+	if (cpu->mc_context == e)
+		cpu->mc_context = NULL;
 	if (cpu->fpu_owner == e)
 		cpu->fpu_owner = cpu->nobody;
 	if (cpu->last_guest == e)
@@ -321,6 +372,17 @@ static void ec_destroy(struct ec *e)
 	cpu->resched = 1;
 }
 
+static void ec_destroy(struct ec *e)
+{
+	hal_irq_forget(e);
+	mca_forget(e);
+	if (e->status == EC_NEW)
+		return;
+	ask(e->cpu, REQ_DESTROY, e, 0);
+	if (e->buffer_slot != SLOT_NIL)
+		buffer_unbind(e->buffer_slot);
+}
+
 static void memory_release(const struct slot *s)
 {
 	uint64_t a;
@@ -330,16 +392,25 @@ static void memory_release(const struct slot *s)
 			hal_window_unmap(a);
 		hal_page_set(a, PAGE_USER | (hal_page_byte(a) & PAGE_POISONED));
 	}
+	ask_all(REQ_FLUSH, PT_HOST);
+}
+
+void table_gone_here(uint32_t first)
+{
+	struct ec *e;
+
+	for (e = hal_cpu()->list; e; e = e->all_next) {
+		if (e->table_first != first)
+			continue;
+		e->table_count = 0;
+	}
 }
 
 static void table_destroy(const struct slot *s)
 {
 	uint32_t p, first = s->first / SLOTS_PER_PAGE;
-	struct ec *e;
 
-	for (e = ec_list; e; e = e->all_next)
-		if (e->table_first == s->first)
-			e->table_count = 0;
+	ask_all(REQ_TABLE_GONE, s->first);
 	for (p = first; p < first + s->count / SLOTS_PER_PAGE; p++) {
 		slot_page_set(p, 0);
 		hal_slots_unmap(p);
@@ -355,9 +426,9 @@ static void pagetable_destroy(uint32_t slot)
 	pt_unlink(slot);
 	if (s->pt_level == 4) {
 		object_users_stop(slot);
-		hal_space_leave(s->base);
+		ask_all(REQ_LEAVE, s->base);
 	}
-	hal_flush(s->pt_kind);
+	ask_all(REQ_FLUSH, s->pt_kind);
 }
 
 void object_destroy(uint32_t slot)

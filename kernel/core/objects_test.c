@@ -70,7 +70,7 @@ static void wrong_configurations_are_refused(void **state)
 	config.period_us = 1000;
 	refused(CAIRN_ERR_ARG, budget_us, 99);
 	assert_int_equal(object_of(thread)->status, EC_NEW);
-	assert_null(ec_list);
+	assert_null(host.cpu.list);
 	assert_false(host_in_window(SLOT(config.buffer).base));
 	assert_int_equal(SLOT(config.buffer).bound, 0);
 	must_be(CAIRN_ERR_STATE, call1(RESUME, thread));
@@ -159,7 +159,7 @@ static void a_thread_without_space_is_not_revived(void **state)
 	must(call2(DELETE, S_TABLE, config.buffer)); /* still its buffer */
 	assert_int_equal(e->buffer_slot, SLOT_NIL);
 	must(call2(DELETE, S_TABLE, thread));
-	assert_null(ec_list);
+	assert_null(host.cpu.list);
 }
 
 static void a_thread_without_buffer_is_not_revived(void **state)
@@ -209,7 +209,7 @@ static void destruction_frees_everything(void **state)
 	assert_null(host.cpu.fpu_owner);
 	assert_null(host.cpu.last_guest);
 	assert_null(host.line[4].thread);
-	assert_null(ec_list);
+	assert_null(host.cpu.list);
 	assert_int_equal(host.cpu.ready, 0);
 	assert_false(host_in_window(page));
 	assert_false(host_in_window(buffer));
@@ -262,7 +262,7 @@ static void vcpu_configurations_are_checked(void **state)
 	vc.home = vc.guest_root;
 	must_be(CAIRN_ERR_TYPE, configure_vcpu(v));
 	vc.home = home_space();
-	assert_null(ec_list);
+	assert_null(host.cpu.list);
 	assert_int_equal(e->status, EC_NEW);
 	must_be(CAIRN_ERR_STATE, call1(RECALL, v));
 	must(configure_vcpu(v));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Spaces: user level hangs every paging structure and page itself; each slot knows where it hangs. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 
 #define ENTRIES 512u
@@ -35,7 +36,7 @@ static void take_down(uint32_t s)
 	if (pt_hung(s)) {
 		hal_pt_clear(slots[pt].base, slots[s].map_index);
 		slots[pt].used--;
-		hal_flush(slots[pt].pt_kind);
+		ask_all(REQ_FLUSH, slots[pt].pt_kind);
 	}
 	slots[s].map_pt = SLOT_NIL;
 }
@@ -203,8 +204,8 @@ void frame_poison(uint32_t frame, uint64_t page)
 		fill_split(frame);
 		slots[f->deposit].used = ENTRIES;
 		hal_pt_clear(p->base, f->map_index);
-		hal_flush(p->pt_kind);
+		ask_all(REQ_FLUSH, p->pt_kind);
 		hal_pt_table(p->base, p->pt_kind, f->map_index, slots[f->deposit].base);
 	}
-	hal_flush(p->pt_kind);
+	ask_all(REQ_FLUSH, p->pt_kind);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Portals: a message enters a handler thread on the sender's time; the reply ends it. CPU-local, no lock. */
-#include <core/ec.h>
+#include <core/caps.h>
 #include <hal/hal.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -359,9 +359,20 @@ void ec_disconnect(struct ec *e)
 	e->root = e->leaf = e;
 }
 
+void ec_disturb(struct ec *e)
+{
+	struct cpu *cpu = hal_cpu();
+
+	if (cpu->current != e)
+		return;
+	cpu->disturbed = 1;
+	cpu->resched = 1;
+}
+
 static void stop_one(struct cpu *cpu, struct ec *e)
 {
 	ec_disconnect(e);
+	mca_forget(e);
 	e->status = EC_STOPPED;
 	timer_cancel(cpu, &e->deadline);
 	timer_cancel(cpu, &e->replenish);
@@ -372,8 +383,7 @@ static void stop_one(struct cpu *cpu, struct ec *e)
 		e->orphan = 0;
 		e->priority = e->effective = 0;
 	}
-	if (cpu->current == e)
-		cpu->resched = 1;
+	ec_disturb(e);
 }
 
 /* Each one stopped may let others die: at most as many as are nested in calls. */
@@ -408,10 +418,10 @@ void notify(struct ec *t, uint64_t bits)
 	chain_update(t->root);
 }
 
-void vcpu_recall(struct ec *v)
+status_t vcpu_recall(struct ec *v)
 {
 	if (v->status == EC_NEW || v->status == EC_STOPPED)
-		return;
+		return CAIRN_ERR_STATE;
 	v->recalled = 1;
 	if (v->status == EC_HALT) {
 		v->status = EC_READY;
@@ -419,6 +429,7 @@ void vcpu_recall(struct ec *v)
 	}
 	if (hal_cpu()->current == v)
 		hal_cpu()->resched = 1;
+	return CAIRN_OK;
 }
 
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class)

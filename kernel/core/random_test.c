@@ -232,7 +232,7 @@ static int listed(const struct ec *e)
 {
 	const struct ec *i;
 
-	for (i = ec_list; i && i != e; i = i->all_next)
+	for (i = host.cpu.list; i && i != e; i = i->all_next)
 		;
 	return i != NULL;
 }
@@ -242,7 +242,7 @@ static void check_contexts(void)
 	struct ec *e;
 	uint32_t s, n = 0, buffers = 0, i;
 
-	for (e = ec_list; e; e = e->all_next, n++) {
+	for (e = host.cpu.list; e; e = e->all_next, n++) {
 		claim(owner[page_of(e->phys)] == CAP_THREAD || owner[page_of(e->phys)] == CAP_VCPU);
 		claim(e == hal_window(e->phys) && e->status != EC_NEW);
 		claim(!e->all_next || e->all_next->all_prev == e);
@@ -544,7 +544,7 @@ static void run_seed(uint64_t seed)
 	/* All of it can be taken back. */
 	claim(revoke_all(S_TABLE, S_UNTYPED) == CAIRN_OK && revoke_all(S_TABLE, S_IMAGE) == CAIRN_OK);
 	check_all();
-	claim(ec_list == NULL && host.cpu.ready == 0);
+	claim(host.cpu.list == NULL && host.cpu.ready == 0);
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)

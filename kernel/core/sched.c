@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who runs: priorities, round robin among equals, budgets, deadlines. */
-#include <core/ec.h>
+#include <core/caps.h>
 #include <hal/hal.h>
-
-struct ec *ec_list;
 
 static uint64_t ticks(uint64_t us)
 {
@@ -107,7 +105,7 @@ static void timer_due(struct cpu *cpu, struct timer *t)
 
 	timer_cancel(cpu, t);
 	if (t->kind == TIMER_VERDICT) {
-		hal_mca_fatal("the verdict deadline passed", 0);
+		hal_mca_fatal("the verdict deadline passed on CPU", cpu->index);
 	} else if (t->kind == TIMER_REPLENISH) {
 		e->left = e->budget;
 		e->period_start = t->when;
@@ -179,9 +177,9 @@ static void arm_hardware(struct cpu *cpu, uint64_t now)
 }
 
 /* A VCpu at the end of the picked chain: may it enter its guest? 0: pick again. */
-static int guest_may_enter(struct cpu *cpu, struct ec *v)
+static int guest_may_enter(struct ec *v)
 {
-	if (v->thawed < cpu->epoch) {
+	if (v->thawed < mc_epoch) {
 		v->status = EC_FROZEN; /* R-BAS-2: no VM enters before the verdict */
 		chain_update(v->root);
 		return 0;
@@ -223,7 +221,7 @@ void schedule(struct cpu *cpu)
 			cpu->current = NULL;
 			break;
 		}
-		if (next->leaf->kind == EC_VCPU && !guest_may_enter(cpu, next->leaf))
+		if (next->leaf->kind == EC_VCPU && !guest_may_enter(next->leaf))
 			continue;
 		hal_switch(cpu, next->leaf);
 		break;

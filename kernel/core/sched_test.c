@@ -220,7 +220,7 @@ static void the_destroyed_leave_queue_and_timers(void **state)
 	assert_ptr_equal(host.cpu.timers.next, &host.cpu.timers);
 	assert_int_equal(host.cpu.ready, 0);
 	assert_null(host.cpu.sc);
-	assert_null(ec_list);
+	assert_null(host.cpu.list);
 }
 
 /* R-BAS-2: no VM enters before the verdict. */
@@ -237,7 +237,7 @@ static void a_frozen_vcpu_waits_for_its_thaw(void **state)
 	assert_ptr_equal(run(), handler);
 	ec_call(handler, CAIRN_CALL_REPLY, 0, 0, 0, 0, 0, 0);
 	assert_ptr_equal(run(), vcpu);
-	host.cpu.epoch = 2;
+	mc_epoch = mc_complete = 2;
 	assert_null(run());
 	assert_int_equal(vcpu->status, EC_FROZEN);
 	must(call3(MC_THAW, S_MC, v, 1)); /* another one came since */

@@ -31,6 +31,7 @@ void slot_insert(uint32_t s, uint32_t parent)
 	slots[s].depth = (uint16_t)(slots[parent].depth + 1);
 	slots[n].prev = s;
 	slots[parent].next = s;
+	hal_order(); /* other CPUs look at it from here on */
 	slots[s].live = 1;
 }
 
@@ -49,12 +50,15 @@ void slot_move(uint32_t src, uint32_t dst)
 	uint32_t i;
 
 	slots[dst] = slots[src];
+	slots[dst].live = 0;
 	slots[slots[dst].next].prev = dst;
 	slots[slots[dst].prev].next = dst;
 	/* The subtree is the run of deeper slots behind it; only direct children name it. */
 	for (i = slots[dst].next; i != SLOT_NIL && slots[i].depth > slots[dst].depth; i = slots[i].next)
 		if (slots[i].parent == src)
 			slots[i].parent = dst;
+	hal_order();
+	slots[dst].live = 1;
 	slots[src] = (struct slot){0};
 }
 

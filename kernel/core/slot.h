@@ -60,7 +60,7 @@ int slot_page_get(uint32_t page);
 /* Puts a cleared slot `s` into the list right behind its parent, live. The caller has filled it. parent may be NIL. */
 void slot_insert(uint32_t s, uint32_t parent);
 
-/* Takes leaf `s` out of the list and clears it. */
+/* Takes leaf `s`, which may have been made not live before, out of the list and clears it. */
 void slot_remove(uint32_t s);
 
 /* Moves a capability, its children's parent index included. dst is empty. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls: decode (check everything), then perform. See docs/manual/hypercalls.md. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <core/syscall.h>
 #include <cairn/hypercall_numbers.h>
 #include <hal/hal.h>
@@ -71,23 +72,44 @@ static status_t get_ec(const struct ec *e, uint64_t sel, uint8_t type, uint32_t 
 	return st;
 }
 
-static void sys_identify(struct ec *e)
+static int sys_identify(struct ec *e)
 {
 	e->gpr[GPR_RDI] = CAIRN_INTERFACE_VERSION;
 	e->gpr[GPR_RAX] = CAIRN_OK;
+	return 1;
 }
 
 static void sys_signal(struct ec *e)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_SIGNAL, &s);
+	struct ec *t;
 
+	if (st == CAIRN_OK) {
+		t = hal_window(slots[s].base);
+		st = ask(t->cpu, REQ_NOTIFY, t, slots[s].badge);
+	}
 	e->gpr[GPR_RAX] = st;
-	if (st == CAIRN_OK)
-		notify(hal_window(slots[s].base), slots[s].badge);
 }
 
-static void sys_wait(struct ec *e)
+/* Without the lock: to a Thread of this CPU. 0: it is not for here, or wrong. */
+static int signal_here(struct ec *e)
+{
+	uint64_t sel = ARG1(e);
+	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
+	struct ec *t;
+
+	if (sel >= e->table_count || !s->live || s->type != CAP_THREAD || !s->r_signal)
+		return 0;
+	t = hal_window(s->base);
+	if (t->cpu != hal_cpu()->index || t->status == EC_NEW) /* one that is new may yet become another CPU's */
+		return 0;
+	notify(t, s->badge);
+	e->gpr[GPR_RAX] = CAIRN_OK;
+	return 1;
+}
+
+static int sys_wait(struct ec *e)
 {
 	uint64_t deadline = ARG1(e);
 	struct cpu *cpu = hal_cpu();
@@ -96,17 +118,18 @@ static void sys_wait(struct ec *e)
 		e->gpr[GPR_RAX] = CAIRN_OK;
 		e->gpr[GPR_RDI] = e->notification;
 		e->notification = 0;
-		return;
+		return 1;
 	}
 	e->gpr[GPR_RAX] = CAIRN_ERR_TIMEOUT;
 	e->gpr[GPR_RDI] = 0;
 	if (deadline && deadline <= hal_now())
-		return;
+		return 1;
 	e->status = EC_WAIT;
 	if (deadline)
 		timer_arm(cpu, &e->deadline, deadline);
 	chain_update(e->root);
 	cpu->resched = 1;
+	return 1;
 }
 
 static void sys_retype(struct ec *e)
@@ -238,7 +261,7 @@ static void sys_resume(struct ec *e)
 	struct ec *t;
 	status_t st = get_either(e, &t);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ec_resume(t) : st;
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(t->cpu, REQ_RESUME, t, 0) : st;
 }
 
 static void sys_suspend(struct ec *e)
@@ -246,7 +269,7 @@ static void sys_suspend(struct ec *e)
 	struct ec *t;
 	status_t st = get_either(e, &t);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ec_suspend(t) : st;
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(t->cpu, REQ_SUSPEND, t, 0) : st;
 }
 
 static void sys_portal_create(struct ec *e)
@@ -276,11 +299,17 @@ static void sys_recall(struct ec *e)
 	struct ec *v;
 	status_t st = get_ec(e, ARG1(e), CAP_VCPU, RIGHT_SIGNAL, &v);
 
-	if (st == CAIRN_OK && (v->status == EC_NEW || v->status == EC_STOPPED))
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(v->cpu, REQ_RECALL, v, 0) : st;
+}
+
+/* A configured Thread to tell of something: its CPU is known. */
+static status_t get_listener(const struct ec *e, uint64_t sel, uint32_t *slot)
+{
+	status_t st = cap_get(e, sel, CAP_THREAD, RIGHT_SIGNAL, slot);
+
+	if (st == CAIRN_OK && ((const struct ec *)hal_window(slots[*slot].base))->status == EC_NEW)
 		st = CAIRN_ERR_STATE;
-	e->gpr[GPR_RAX] = st;
-	if (st == CAIRN_OK)
-		vcpu_recall(v);
+	return st;
 }
 
 static status_t get_irq(struct ec *e, uint32_t *slot, uint64_t *line)
@@ -302,7 +331,7 @@ static void sys_irq_bind(struct ec *e)
 	status_t st = get_irq(e, &s, &line);
 
 	if (st == CAIRN_OK)
-		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
+		st = get_listener(e, ARG2(e), &t);
 	if (st == CAIRN_OK) {
 		binding_made(s);
 		hal_irq_bind(line, hal_window(slots[t].base), slots[t].badge);
@@ -353,17 +382,18 @@ static void sys_port_out(struct ec *e)
 	e->gpr[GPR_RAX] = st;
 }
 
-static void sys_set_fs(struct ec *e)
+static int sys_set_fs(struct ec *e)
 {
 	struct cpu *cpu = hal_cpu();
 
 	if (ARG1(e) >= USER_END) {
 		e->gpr[GPR_RAX] = CAIRN_ERR_ARG;
-		return;
+		return 1;
 	}
 	e->fs_base = ARG1(e);
 	e->gpr[GPR_RAX] = CAIRN_OK;
 	hal_switch(cpu, e);
+	return 1;
 }
 
 static void sys_mc_bind(struct ec *e)
@@ -372,7 +402,7 @@ static void sys_mc_bind(struct ec *e)
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
 	if (st == CAIRN_OK)
-		st = cap_get(e, ARG2(e), CAP_THREAD, RIGHT_SIGNAL, &t);
+		st = get_listener(e, ARG2(e), &t);
 	e->gpr[GPR_RAX] = st;
 	if (st == CAIRN_OK) {
 		binding_made(mc);
@@ -382,17 +412,17 @@ static void sys_mc_bind(struct ec *e)
 
 static void sys_mc_harvest(struct ec *e)
 {
-	uint64_t count = 0;
+	uint64_t count = 0, epoch = 0;
 	uint32_t mc;
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
-	if (st == CAIRN_OK && ARG2(e) != 0)
+	if (st == CAIRN_OK && ARG2(e) >= cpu_count)
 		st = CAIRN_ERR_CPU;
 	if (st == CAIRN_OK)
-		st = mca_harvest(e, ARG3(e), &count);
+		st = mca_harvest(e, (uint32_t)ARG2(e), ARG3(e), &count, &epoch);
 	e->gpr[GPR_RAX] = st;
 	e->gpr[GPR_RDI] = count;
-	e->gpr[GPR_RSI] = hal_cpu()->epoch;
+	e->gpr[GPR_RSI] = epoch;
 }
 
 static void sys_mc_poison(struct ec *e)
@@ -423,11 +453,25 @@ static void sys_mc_thaw(struct ec *e)
 
 	if (st == CAIRN_OK)
 		st = get_ec(e, ARG2(e), CAP_VCPU, 0, &v);
-	if (st == CAIRN_OK && ARG3(e) > hal_cpu()->epoch)
+	if (st == CAIRN_OK && ARG3(e) > mc_epoch)
 		st = CAIRN_ERR_ARG;
-	e->gpr[GPR_RAX] = st;
-	if (st == CAIRN_OK)
-		mca_thaw(v, ARG3(e));
+	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(v->cpu, REQ_THAW, v, ARG3(e)) : st;
+}
+
+#define APIC_ID_MAX 254u /* 255 means all of them */
+
+static status_t start_cpu(uint64_t apic_id)
+{
+	uint32_t i;
+
+	if (apic_id > APIC_ID_MAX)
+		return CAIRN_ERR_ARG;
+	for (i = 0; i < cpu_count; i++)
+		if (cpus[i]->apic_id == apic_id)
+			return CAIRN_ERR_BUSY;
+	if (cpu_count == CPU_MAX)
+		return CAIRN_ERR_MEMORY;
+	return hal_cpu_start(cpu_count, (uint32_t)apic_id) ? CAIRN_ERR_CPU : CAIRN_OK;
 }
 
 static void sys_cpu_start(struct ec *e)
@@ -436,8 +480,9 @@ static void sys_cpu_start(struct ec *e)
 	status_t st = cap_get(e, ARG1(e), CAP_CPUS, RIGHT_CONTROL, &s);
 
 	if (st == CAIRN_OK)
-		st = CAIRN_ERR_CPU;
+		st = start_cpu(ARG2(e));
 	e->gpr[GPR_RAX] = st;
+	e->gpr[GPR_RDI] = st == CAIRN_OK ? cpu_count - 1 : 0;
 }
 
 static void sys_debug_write(struct ec *e)
@@ -450,12 +495,21 @@ static void sys_debug_write(struct ec *e)
 #endif
 }
 
+static void sys_none(struct ec *e)
+{
+	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+}
+
 typedef void (*syscall_fn)(struct ec *e);
 
-static const syscall_fn table[CAIRN_CALL_COUNT] = {
-	[CAIRN_CALL_IDENTIFY] = sys_identify,
+/* call and reply never come here: entry.S */
+static const syscall_fn with_lock[CAIRN_CALL_COUNT] = {
+	[CAIRN_CALL_CALL] = sys_none,
+	[CAIRN_CALL_REPLY] = sys_none,
+	[CAIRN_CALL_IDENTIFY] = sys_none,
+	[CAIRN_CALL_WAIT] = sys_none,
+	[CAIRN_CALL_SET_FS] = sys_none,
 	[CAIRN_CALL_SIGNAL] = sys_signal,
-	[CAIRN_CALL_WAIT] = sys_wait,
 	[CAIRN_CALL_RETYPE] = sys_retype,
 	[CAIRN_CALL_COPY] = sys_copy,
 	[CAIRN_CALL_MOVE] = sys_move,
@@ -474,7 +528,6 @@ static const syscall_fn table[CAIRN_CALL_COUNT] = {
 	[CAIRN_CALL_IRQ_ACK] = sys_irq_ack,
 	[CAIRN_CALL_PORT_IN] = sys_port_in,
 	[CAIRN_CALL_PORT_OUT] = sys_port_out,
-	[CAIRN_CALL_SET_FS] = sys_set_fs,
 	[CAIRN_CALL_MC_BIND] = sys_mc_bind,
 	[CAIRN_CALL_MC_HARVEST] = sys_mc_harvest,
 	[CAIRN_CALL_MC_POISON] = sys_mc_poison,
@@ -483,13 +536,37 @@ static const syscall_fn table[CAIRN_CALL_COUNT] = {
 	[CAIRN_CALL_CPU_START] = sys_cpu_start,
 };
 
+/* What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here. */
+static int (*const without_lock[CAIRN_CALL_COUNT])(struct ec *e) = {
+	[CAIRN_CALL_IDENTIFY] = sys_identify,
+	[CAIRN_CALL_SIGNAL] = signal_here,
+	[CAIRN_CALL_WAIT] = sys_wait,
+	[CAIRN_CALL_SET_FS] = sys_set_fs,
+};
+
+#define SYSCALL_LENGTH 2 /* bytes of the instruction */
+
+static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
+{
+	struct cpu *cpu = hal_cpu();
+
+	/* A request may change the caller while it waits: then it has not called yet, and does so when it runs again. */
+	e->rip -= SYSCALL_LENGTH;
+	cpu->disturbed = 0;
+	lock_take();
+	if (!cpu->disturbed) {
+		e->rip += SYSCALL_LENGTH;
+		with_lock[n](e);
+	}
+	lock_drop();
+}
+
 void syscall_dispatch(struct ec *e)
 {
 	uint64_t n = e->gpr[GPR_RAX] - CAIRN_CALL_BASE;
 
-	if (n >= CAIRN_CALL_COUNT || !table[n]) { /* call and reply never come here: entry.S */
+	if (n >= CAIRN_CALL_COUNT)
 		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
-		return;
-	}
-	table[n](e);
+	else if (!without_lock[n] || !without_lock[n](e))
+		dispatch_locked(e, n);
 }

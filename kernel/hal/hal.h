@@ -21,6 +21,19 @@ void hal_switch(struct cpu *cpu, struct ec *next);
 #endif
 /* Now, in TSC ticks. */
 uint64_t hal_now(void);
+/* Orders what the compiler wrote before and writes after (the machine keeps the order of stores). */
+#ifdef __FRAMAC__
+#define hal_order() ((void)0)
+#else
+#define hal_order() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#endif
+/* In a loop that waits for another CPU. */
+void hal_relax(void);
+/* Makes a CPU serve its mail (mail_serve); makes it leave a guest or halt even with interrupts off. */
+void hal_ipi(struct cpu *to);
+void hal_nmi(struct cpu *to);
+/* Starts the CPU with this local APIC id as cpus[index]; 0, or -1: it did not answer. */
+MUST_USE int hal_cpu_start(uint32_t index, uint32_t apic_id);
 /* Arms the CPU's one-shot timer for an absolute TSC value; 0: off. */
 void hal_timer(uint64_t when);
 /* Copies words to or from a message buffer; 0, or -1 when the buffer is gone (memory error). */
@@ -46,7 +59,7 @@ int hal_page_known(uint64_t phys);
 
 /* ---- Kernel window ---- */
 
-/* Gives the kernel a translation for a page, or takes it away (on all CPUs). */
+/* Gives the kernel a translation for a page, or takes it away; the other CPUs still have it until they flush (PT_HOST). */
 void hal_window_map(uint64_t phys);
 void hal_window_unmap(uint64_t phys);
 /* Backs page `page` of slots[] with memory that the caller has zeroed, or takes it away. */
@@ -65,9 +78,9 @@ void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint6
 void hal_pt_poison(uint64_t pt, uint32_t index);
 void hal_pt_clear(uint64_t pt, uint32_t index);
 int hal_pt_used(uint64_t pt, uint32_t index);
-/* No CPU uses an old translation of `kind` any more. */
+/* This CPU uses no old translation of `kind` any more. */
 void hal_flush(uint8_t kind);
-/* No CPU stands in the host space of this root any more. */
+/* This CPU stands in the host space of this root no more. */
 void hal_space_leave(uint64_t root);
 /* Entries [0, limit) of a table are user level's: 255 in a host root, else 512. */
 uint32_t hal_pt_limit(uint8_t kind, uint8_t level);
@@ -97,6 +110,6 @@ void hal_debug_write(uint64_t characters);
 /* Reads the banks of this CPU outside an exception: corrected and deferred errors go to the ring. */
 void hal_mca_poll(void);
 /* A memory error that cannot be left to user level: says so, and stops the machine. */
-_Noreturn void hal_mca_fatal(const char *why, uint64_t page);
+_Noreturn void hal_mca_fatal(const char *why, uint64_t where);
 
 #endif

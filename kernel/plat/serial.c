@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The kernel's own output: COM1, polled; for boot, panics and debug builds. */
 #include <stdarg.h>
+#include <hal/hal.h>
 #include "../arch/x86_64/arch.h"
 
-#define COM1 0x3f8
+#define COM1	      0x3f8
+#define PORT_PATIENCE 1000000u /* turns: longer than any line takes */
 
 void serial_init(void)
 {
@@ -38,11 +40,22 @@ static void put_number(uint64_t v, uint64_t base)
 		serial_putc(digits[--n]);
 }
 
+/* One line at a time; whoever holds the port and never comes back does not hold up the end. */
+static void port_take(uint32_t *lock)
+{
+	uint32_t n;
+
+	for (n = 0; n < PORT_PATIENCE && __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE); n++)
+		hal_relax();
+}
+
 void print(const char *format, ...)
 {
+	static uint32_t lock;
 	const char *s;
 	va_list ap;
 
+	port_take(&lock);
 	va_start(ap, format);
 	for (; *format; format++) {
 		if (*format == '\n')
@@ -61,4 +74,5 @@ void print(const char *format, ...)
 		}
 	}
 	va_end(ap);
+	__atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
 }

@@ -12,6 +12,9 @@
 struct percpu {
 	struct cpu cpu;
 	struct ec nobody;
+	uint32_t online;
+	uint32_t banks;		  /* of machine-check registers */
+	uint64_t mc_rip, mc_addr; /* of the last record in the kernel */
 	uint64_t gdt[8];
 	uint8_t tss[104] __attribute__((aligned(16)));
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
@@ -40,15 +43,20 @@ void serial_putc(char c);
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void panic_frame(const char *what, const struct trap_frame *f);
 extern int panic_has_idt; /* a panic can trap, to show the registers */
+extern uint8_t machine_stopped;
 /* Stops the machine for good: no VM entry, no return to user level. */
 _Noreturn void stop(void);
+/* Makes all other CPUs stop, whatever they do; a CPU that comes second stops itself. */
+void stop_others(void);
 
 /* ---- cpu.c ---- */
 struct percpu *percpu_of(struct cpu *cpu);
+void cpu_prepare(struct percpu *p, uint32_t index);
+/* On that CPU itself: its tables and control registers. */
 void cpu_init(struct percpu *p);
 extern enum cpu_vendor cpu_vendor;
 void fpu_trap(struct ec *e);
-extern struct percpu boot_cpu;
+extern struct percpu percpus[CPU_MAX];
 
 /* ---- paging.c ---- */
 struct ram {
@@ -63,14 +71,19 @@ void fixmap_set(uint32_t page, uint64_t phys, int device);
 uint64_t kernel_pml4(void);
 /* Is the leaf entry for `address` below `root` a poison tag? */
 int pt_poisoned(uint64_t root, uint64_t address);
-extern uint64_t guest_flush_generation;
 uint64_t image_phys(const void *p);
 
 /* ---- timer.c, irq.c ---- */
 void timer_init(void);
+/* The local APIC of this CPU. */
+void lapic_init(void);
 uint64_t lapic_phys(void);
 void lapic_eoi(void);
-void lapic_self_ipi(uint32_t vector);
+void lapic_init_ipi(uint32_t apic_id);
+void lapic_start_ipi(uint32_t apic_id, uint32_t page);
+/* VECTOR_MCA to all CPUs, this one included; NMI to all others. */
+void lapic_kick_all(void);
+void lapic_nmi_others(void);
 void irq_init(void);
 void irq_handle(uint64_t vector);
 void irq_window(void);
@@ -78,9 +91,12 @@ void irq_window(void);
 /* ---- svm ---- */
 /* Turns SVM on; a sentence that says what is missing, or NULL. */
 const char *svm_init(struct percpu *p);
+/* The tables that all CPUs share. */
+void svm_maps_init(void);
 
 /* ---- mca ---- */
-void mca_init(void);
+/* On each CPU: turns its banks on, and reports what they hold from before the reset. */
+void mca_init(struct cpu *cpu);
 extern uint64_t mcg_cap;
 /* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
 void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);

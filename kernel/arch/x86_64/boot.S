@@ -93,6 +93,51 @@ boot_64:
 5:	hlt
 	jmp 5b
 
+/*
+ * A started CPU, in real mode at AP_PHYS, where boot_main has copied [ap_start, ap_end): straight into 64-bit mode on the
+ * boot tables. CS base = AP_PHYS.
+ */
+	.globl ap_start, ap_end
+	.code16
+ap_start:
+	cli
+	cld
+	lgdtl %cs:(ap_gdt_pointer - ap_start)
+	mov $0x20, %eax                  /* CR4.PAE */
+	mov %eax, %cr4
+	mov $PHYS(boot_pml4), %eax
+	mov %eax, %cr3
+	mov $0xc0000080, %ecx            /* EFER: LME, NXE */
+	rdmsr
+	or $0x900, %eax
+	wrmsr
+	mov $0x80010011, %eax            /* CR0: PG, WP, ET, PE; caches on */
+	mov %eax, %cr0
+	ljmpl $SEL_KCODE, $PHYS(ap_64)
+	.align 4
+ap_gdt_pointer:
+	.word 23
+	.long PHYS(boot_gdt)
+ap_end:
+
+	.code64
+ap_64:
+	mov $SEL_KDATA, %eax
+	mov %eax, %ds
+	mov %eax, %es
+	mov %eax, %ss
+	xor %eax, %eax
+	mov %eax, %fs
+	mov %eax, %gs
+	xor %edi, %edi
+	mov $cpu_starting, %rax
+	xchg %rdi, (%rax)                /* RDI: struct percpu; 0: it came too late */
+	test %rdi, %rdi
+	jz 5b
+	mov CPU_STACK(%rdi), %rsp
+	mov $ap_main, %rax
+	call *%rax                       /* does not return */
+
 	.align 8
 boot_gdt:
 	.quad 0

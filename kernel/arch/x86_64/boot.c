@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From boot_main to the root-task: memory, one CPU, the first capabilities. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 #include <cairn/hypercall_numbers.h>
 #include "arch.h"
@@ -15,7 +16,7 @@ static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
 static uint32_t ram_count, device_count;
 static struct boot_info info;
 static uint64_t image_size;
-extern char kernel_end[];
+extern char kernel_end[], ap_start[], ap_end[];
 
 static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
 {
@@ -388,27 +389,32 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	region_take(device, &device_count, lapic_phys(), lapic_phys() + PAGE_SIZE_4K);
 	region_take(device, &device_count, AP_PHYS, AP_PHYS + PAGE_SIZE_4K);
 
+	__builtin_memcpy((void *)AP_PHYS, ap_start, (uint64_t)(ap_end - ap_start));
 	paging_init(carve, top);
-	cpu_init(&boot_cpu);
+	cpu_prepare(&percpus[0], 0);
+	cpu_init(&percpus[0]);
+	cpus[0] = &percpus[0].cpu;
+	cpu_count = 1;
 	write_cr3(kernel_pml4());
 	boot_self.cpu = 0;
 	mark(LOW_MEMORY, image_phys(kernel_end), PAGE_KERNEL);
 	mark(carve, carve + carve_size(top), PAGE_KERNEL);
 	mark(IMAGE_PHYS, IMAGE_PHYS + image_size, PAGE_USER);
-	missing = svm_init(&boot_cpu);
+	svm_maps_init();
+	missing = svm_init(&percpus[0]);
 	if (missing) {
 		print("cairn: %s\n", missing);
 		stop();
 	}
 	timer_init();
 	irq_init();
-	mca_init();
+	mca_init(hal_cpu());
 	largest_first();
 	make_root_table(&ram[0], (uint32_t)header.root_slots);
 	info.magic = BOOT_MAGIC;
 	info.version = CAIRN_INTERFACE_VERSION;
 	info.vendor = cpu_vendor;
-	info.apic_id = boot_cpu.cpu.apic_id;
+	info.apic_id = hal_cpu()->apic_id;
 	info.tsc_khz = hal_tsc_khz;
 	info.mcg_cap = mcg_cap;
 	info.image_size = image_size;
@@ -419,6 +425,5 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 #endif
 	give_memory();
 	make_root_task(&header);
-	hal_cpu()->resched = 1;
 	__asm__ volatile("jmp resume");
 }

@@ -11,12 +11,11 @@ _Static_assert(offsetof(struct ec, state) == EC_STATE && offsetof(struct ec, vmc
 _Static_assert(offsetof(struct ec, thawed) == EC_THAWED && offsetof(struct ec, mode) == EC_MODE, "layout.h");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "layout.h");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB, "layout.h");
-_Static_assert(offsetof(struct cpu, epoch) == CPU_EPOCH, "layout.h");
 _Static_assert(offsetof(struct ec, entry_rip) == EC_ENTRY_RIP && offsetof(struct ec, entry_rsp) == EC_ENTRY_RSP, "layout.h");
 _Static_assert(CAIRN_CALL_CALL == 1 && CAIRN_CALL_REPLY == 2 && MODE_GUEST == 2 && RFLAGS_USER == 0x202, "entry.S");
 _Static_assert(offsetof(struct vcpu_state, gpr) == 0, "entry.S stores at the page's start");
 
-struct percpu boot_cpu __attribute__((aligned(4096)));
+struct percpu percpus[CPU_MAX] __attribute__((aligned(4096)));
 enum cpu_vendor cpu_vendor;
 
 struct gate {
@@ -47,7 +46,7 @@ static void set_gate(uint32_t vector, const char *entry, uint8_t ist, uint8_t dp
 				    (uint16_t)(a >> 16), (uint32_t)(a >> 32), 0};
 }
 
-static void idt_init(void)
+static void idt_init(void) /* all CPUs have this one */
 {
 	uint32_t v;
 
@@ -113,28 +112,46 @@ static void control_registers(void)
 	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
 }
 
+void cpu_prepare(struct percpu *p, uint32_t index)
+{
+	p->cpu.index = index;
+	p->cpu.stack_top = (uint64_t)p->stack + STACK_SIZE;
+	p->cpu.self = &p->cpu;
+	p->cpu.nobody = p->cpu.fpu_owner = &p->nobody;
+	p->cpu.cr3 = kernel_pml4();
+	p->cpu.resched = 1;
+	sched_init(&p->cpu);
+}
+
+/* Before the second CPU starts: a translation that goes needs no other CPU's flush. */
+static void guard_stacks(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < CPU_MAX; i++) {
+		image_unmap(percpus[i].guard);
+		image_unmap(percpus[i].guard_df);
+		image_unmap(percpus[i].guard_nmi);
+		image_unmap(percpus[i].guard_mc);
+	}
+}
+
 void cpu_init(struct percpu *p)
 {
 	struct cpuid v = cpuid(0, 0);
 
-	cpu_vendor = v.b == 0x756e6547 ? VENDOR_INTEL : VENDOR_AMD; /* "Genu" */
-	p->cpu.stack_top = (uint64_t)p->stack + STACK_SIZE;
-	p->cpu.self = &p->cpu;
-	p->cpu.nobody = p->cpu.fpu_owner = &p->nobody;
 	p->cpu.apic_id = cpuid(1, 0).b >> 24;
-	p->cpu.cr3 = kernel_pml4();
-	image_unmap(p->guard);
-	image_unmap(p->guard_df);
-	image_unmap(p->guard_nmi);
-	image_unmap(p->guard_mc);
-	idt_init();
+	if (!p->cpu.index) {
+		cpu_vendor = v.b == 0x756e6547 ? VENDOR_INTEL : VENDOR_AMD; /* "Genu" */
+		guard_stacks();
+		idt_init();
+	}
 	tables_init(p);
 	panic_has_idt = 1;
 	control_registers();
 	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);
-	sched_init(&p->cpu);
 }
 
 uint64_t hal_now(void)

@@ -202,9 +202,14 @@ trap_from_kernel:
  */
 	.globl nmi_entry
 nmi_entry:
+	cmpb $0, machine_stopped(%rip)
+	jne 1f
 	pushfq
 	popfq
 	iretq
+1:	cli                                      /* another CPU has stopped the machine */
+	hlt
+	jmp 1b
 
 /* int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words): a fault or #MC inside gives -1. */
 	.globl hal_copy, hal_copy_end, hal_copy_fixup

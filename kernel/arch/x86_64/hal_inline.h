@@ -6,8 +6,6 @@
 #include <core/ec.h>
 #include "x86.h"
 
-extern uint64_t guest_flush_generation;
-
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. cpu.c. */
 extern const uint8_t clean_fpu[512];
 
@@ -89,9 +87,9 @@ static inline void hal_switch_thread(struct cpu *cpu, struct ec *next)
 static inline void hal_switch_guest(struct cpu *cpu, struct ec *next)
 {
 	switch_space(cpu, next);
-	if (next != cpu->last_guest || next->flush_seen != guest_flush_generation) {
+	if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
 		cpu->last_guest = next;
-		next->flush_seen = guest_flush_generation;
+		next->flush_seen = cpu->guest_flush;
 		svm_flush(next);
 	}
 }

@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupt lines of the I/O APIC, each a notification to one thread. */
+#include <core/smp.h>
 #include <hal/hal.h>
 #include "arch.h"
 
-#define RTE(line)   (0x10 + 2 * (uint32_t)(line))
-#define RTE_MASKED  (1u << 16)
+#define RTE(line)  (0x10 + 2 * (uint32_t)(line))
+#define RTE_MASKED (1u << 16)
 
 static struct {
 	struct ec *thread;
 	uint64_t badge;
 } lines[IRQ_LINES];
+
+/* The I/O APIC has one index register, and interrupts come without the big lock: this one is held for a few writes. */
+static uint32_t lines_lock;
+
+static void lines_take(void)
+{
+	while (__atomic_exchange_n(&lines_lock, 1, __ATOMIC_ACQUIRE))
+		hal_relax();
+}
+
+static void lines_drop(void)
+{
+	__atomic_store_n(&lines_lock, 0, __ATOMIC_RELEASE);
+}
 
 static void ioapic_write(uint32_t reg, uint32_t v)
 {
@@ -27,10 +42,8 @@ void irq_init(void)
 	uint32_t i;
 
 	fixmap_set(FIX_IOAPIC, IOAPIC_PHYS, 1);
-	for (i = 0; i < IRQ_LINES; i++) {
+	for (i = 0; i < IRQ_LINES; i++)
 		line_set(i, 1);
-		ioapic_write(RTE(i) + 1, hal_cpu()->apic_id << 24);
-	}
 }
 
 int hal_irq_valid(uint64_t line)
@@ -40,15 +53,21 @@ int hal_irq_valid(uint64_t line)
 
 void hal_irq_bind(uint64_t line, struct ec *thread, uint64_t badge)
 {
+	lines_take();
+	line_set(line, 1);
 	lines[line].thread = thread;
 	lines[line].badge = badge;
+	ioapic_write(RTE(line) + 1, cpus[thread->cpu]->apic_id << 24);
 	line_set(line, 0);
+	lines_drop();
 }
 
 void hal_irq_unbind(uint64_t line)
 {
+	lines_take();
 	line_set(line, 1);
 	lines[line].thread = NULL;
+	lines_drop();
 }
 
 void hal_irq_forget(struct ec *thread)
@@ -62,24 +81,40 @@ void hal_irq_forget(struct ec *thread)
 
 void hal_irq_unmask(uint64_t line)
 {
+	lines_take();
 	if (lines[line].thread)
 		line_set(line, 0);
+	lines_drop();
+}
+
+/* A line that was bound to a thread of another CPU meanwhile is not for here. */
+static void line_handle(uint64_t line)
+{
+	struct ec *t;
+
+	lines_take();
+	t = lines[line].thread;
+	if (t && t->cpu == hal_cpu()->index) {
+		line_set(line, 1); /* until irq_ack */
+		notify(t, lines[line].badge);
+	}
+	lines_drop();
 }
 
 void irq_handle(uint64_t vector)
 {
-	uint64_t line = vector - VECTOR_IRQ;
+	struct cpu *cpu = hal_cpu();
 
-	hal_cpu()->resched = 1;
+	cpu->resched = 1;
 	if (vector == VECTOR_SPURIOUS)
 		return;
-	if (vector == VECTOR_TIMER)
-		hal_cpu()->armed = 0;
-	if (line < IRQ_LINES && lines[line].thread) {
-		line_set(line, 1); /* until irq_ack */
-		notify(lines[line].thread, lines[line].badge);
-	}
 	lapic_eoi();
+	if (vector == VECTOR_TIMER)
+		cpu->armed = 0;
+	else if (vector == VECTOR_MAIL)
+		mail_serve(cpu);
+	else if (vector - VECTOR_IRQ < IRQ_LINES)
+		line_handle(vector - VECTOR_IRQ);
 }
 
 uint64_t hal_port_in(uint64_t port, uint64_t width)

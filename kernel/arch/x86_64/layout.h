@@ -39,12 +39,12 @@
 #define CPU_USER_RSP  16
 #define CPU_RESCHED   24
 #define CPU_HOST_VMCB 32
-#define CPU_EPOCH     40
 
 #define VECTOR_IRQ	0x30 /* + interrupt line */
 #define IRQ_LINES	24
 #define VECTOR_TIMER	0xfb
-#define VECTOR_MCA	0xfc /* self-IPI: a machine-check record waits */
+#define VECTOR_MCA	0xfc /* from a machine check to all CPUs: no guest goes on */
+#define VECTOR_MAIL	0xfd /* from another CPU: serve your mail */
 #define VECTOR_SPURIOUS 0xff
 
 #define STACK_SIZE 8192

@@ -30,7 +30,6 @@ static uint64_t pd_carve[512] __attribute__((aligned(4096)));
 static uint64_t *window_pte; /* one per page of [0, ram_top) */
 static uint8_t *page_bytes;
 static uint64_t ram_top;
-uint64_t guest_flush_generation;
 
 extern char kernel_start[], kernel_text_end[], kernel_rodata_end[], kernel_end[];
 
@@ -173,7 +172,7 @@ void hal_zero(uint64_t phys)
 	invlpg(FIXMAP_VA + (uint64_t)page * PAGE_SIZE_4K);
 }
 
-/* Entry `index` of a structure; one on a poisoned page is never touched: its words go nowhere. */
+/* Entry `index` of a structure; one on a poisoned page is never touched: its words go nowhere. The caller holds the lock. */
 static uint64_t *entry(uint64_t pt, uint32_t index)
 {
 	static uint64_t nowhere;
@@ -233,7 +232,7 @@ void hal_flush(uint8_t kind)
 	if (kind == PT_HOST)
 		write_cr3(read_cr3());
 	else
-		guest_flush_generation++;
+		hal_cpu()->guest_flush++;
 }
 
 void hal_space_leave(uint64_t root)
@@ -250,7 +249,9 @@ int pt_poisoned(uint64_t root, uint64_t address)
 	uint32_t level;
 
 	for (level = 4; level >= 1; level--) {
-		e = *entry(pt, (uint32_t)(address >> (3 + 9 * level)) & 511);
+		if (hal_page_byte(pt) & PAGE_POISONED)
+			return 0;
+		e = ((const uint64_t *)hal_window(pt))[address >> (3 + 9 * level) & 511];
 		if (!(e & PTE_P))
 			return e == PTE_POISON;
 		if (e & PTE_PS)

@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The end: what, where, the registers; then the machine stops. */
+#include <core/smp.h>
 #include <hal/hal.h>
 #include "arch.h"
 
+uint8_t machine_stopped; /* an NMI halts its CPU (entry.S) */
+static int panicking;
+
+void stop_others(void)
+{
+	static uint32_t stopping; /* index + 1 of who stops the others */
+	uint32_t first = 0, self = panic_has_idt ? hal_cpu()->index + 1 : 1;
+
+	if (!__atomic_compare_exchange_n(&stopping, &first, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && first != self)
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	if (machine_stopped)
+		return;
+	machine_stopped = 1;
+	if (cpu_count > 1)
+		lapic_nmi_others();
+}
+
 _Noreturn void stop(void)
 {
+	stop_others();
 	print("cairn: stopped\n");
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
 
-static int panicking;
 int panic_has_idt;
 
 _Noreturn void panic_frame(const char *what, const struct trap_frame *f)
 {
+	stop_others();
 	if (!panicking)
 		print("\ncairn: panic: %s, vector %lu\n", what, f->vector);
 	print("rax 0x%lx rbx 0x%lx rcx 0x%lx rdx 0x%lx\n", f->rax, f->rbx, f->rcx, f->rdx);
@@ -28,6 +48,7 @@ _Noreturn void panic_frame(const char *what, const struct trap_frame *f)
 
 _Noreturn void hal_panic(const char *what)
 {
+	stop_others();
 	print("\ncairn: panic: %s, at 0x%lx\n", what, (uint64_t)__builtin_return_address(0));
 	panicking = 1;
 	if (panic_has_idt)

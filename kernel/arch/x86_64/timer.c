@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The local APIC: one-shot timer (TSC-deadline where there is one), end of interrupt, self-IPIs. */
+/* The local APIC: one-shot timer (TSC-deadline where there is one), end of interrupt, interrupts to other CPUs. */
 #include <hal/hal.h>
 #include "arch.h"
 
@@ -15,7 +15,15 @@
 #define LVT_MASKED   (1u << 16)
 #define LVT_DEADLINE (2u << 17)
 #define LVT_NMI	     0x400u
-#define ICR_SELF     (1u << 18)
+#define LAPIC_ICR2   (0x310 / 4)
+#define ICR_BUSY     (1u << 12)
+#define ICR_ASSERT   (1u << 14)
+#define ICR_ALL	     (2u << 18)
+#define ICR_OTHERS   (3u << 18)
+#define ICR_NMI	     0x400u
+#define ICR_INIT     0x500u
+#define ICR_START    0x600u
+#define ICR_PATIENCE 100000u /* reads: a command before is on its way within microseconds */
 
 #define PIT_HZ	     1193182u
 #define CALIBRATE_HZ 100u
@@ -43,7 +51,6 @@ static void calibrate(void)
 {
 	uint64_t start, used;
 
-	fixmap(FIX_LAPIC)[LAPIC_DIV] = 0xb; /* by 1 */
 	fixmap(FIX_LAPIC)[LAPIC_LVTT] = LVT_MASKED | VECTOR_TIMER;
 	fixmap(FIX_LAPIC)[LAPIC_INIT] = 0xffffffff;
 	start = rdtsc();
@@ -62,19 +69,26 @@ uint64_t lapic_phys(void)
 	return rdmsr(MSR_APIC_BASE) & 0xffffff000ul;
 }
 
+void lapic_init(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 1u << 11);
+	fixmap(FIX_LAPIC)[LAPIC_SVR] = 0x100 | VECTOR_SPURIOUS;
+	fixmap(FIX_LAPIC)[LAPIC_LINT0] = LVT_MASKED;
+	fixmap(FIX_LAPIC)[LAPIC_LINT1] = LVT_NMI;
+	fixmap(FIX_LAPIC)[LAPIC_DIV] = 0xb; /* by 1 */
+	fixmap(FIX_LAPIC)[LAPIC_LVTT] = VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0);
+	__asm__ volatile("mfence" : : : "memory"); /* SDM 10.5.4.1: before the first deadline */
+}
+
 void timer_init(void)
 {
 	outb(0x21, 0xff); /* both 8259, while their line to the CPU still works: none stays pending */
 	outb(0xa1, 0xff);
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 1u << 11);
 	fixmap_set(FIX_LAPIC, lapic_phys(), 1);
-	fixmap(FIX_LAPIC)[LAPIC_SVR] = 0x100 | VECTOR_SPURIOUS;
-	fixmap(FIX_LAPIC)[LAPIC_LINT0] = LVT_MASKED;
-	fixmap(FIX_LAPIC)[LAPIC_LINT1] = LVT_NMI;
+	lapic_init();
 	calibrate();
 	deadline_mode = (cpuid(1, 0).c >> 24) & 1;
-	fixmap(FIX_LAPIC)[LAPIC_LVTT] = VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0);
-	__asm__ volatile("mfence" : : : "memory"); /* SDM 10.5.4.1: before the first deadline */
+	lapic_init();
 }
 
 void hal_timer(uint64_t when)
@@ -99,7 +113,43 @@ void lapic_eoi(void)
 	fixmap(FIX_LAPIC)[LAPIC_EOI] = 0;
 }
 
-void lapic_self_ipi(uint32_t vector)
+/* A #MC may come between the two words: it writes the second one only, with a shorthand. */
+static void icr(uint32_t apic_id, uint32_t command)
 {
-	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_SELF | vector;
+	uint32_t n;
+
+	for (n = 0; n < ICR_PATIENCE && (fixmap(FIX_LAPIC)[LAPIC_ICR] & ICR_BUSY); n++)
+		;
+	fixmap(FIX_LAPIC)[LAPIC_ICR2] = apic_id << 24;
+	fixmap(FIX_LAPIC)[LAPIC_ICR] = command | ICR_ASSERT;
+}
+
+void lapic_init_ipi(uint32_t apic_id)
+{
+	icr(apic_id, ICR_INIT);
+}
+
+void lapic_start_ipi(uint32_t apic_id, uint32_t page)
+{
+	icr(apic_id, ICR_START | page);
+}
+
+void hal_ipi(struct cpu *to)
+{
+	icr(to->apic_id, VECTOR_MAIL);
+}
+
+void hal_nmi(struct cpu *to)
+{
+	icr(to->apic_id, ICR_NMI);
+}
+
+void lapic_kick_all(void)
+{
+	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_ALL | ICR_ASSERT | VECTOR_MCA;
+}
+
+void lapic_nmi_others(void)
+{
+	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_OTHERS | ICR_ASSERT | ICR_NMI;
 }

@@ -4,6 +4,7 @@
 
 struct ec driver;
 struct message_buffer driver_buffer;
+uint64_t make_on;
 static uint32_t next_sel, home;
 
 static void give(uint32_t sel, uint8_t type, uint64_t base, uint64_t size)
@@ -39,6 +40,7 @@ int host_boot(void **state)
 	give(S_IMAGE, CAP_UNTYPED, IMAGE_BASE, IMAGE_SIZE);
 	SLOT(S_IMAGE).device = 1;
 	give(S_UNTYPED, CAP_UNTYPED, at, IMAGE_BASE - at);
+	give(S_CPUS, CAP_CPUS, 0, 0);
 	memset(&driver, 0, sizeof(driver));
 	memset(&driver_buffer, 0, sizeof(driver_buffer));
 	driver.kind = EC_THREAD;
@@ -48,6 +50,7 @@ int host_boot(void **state)
 	driver.buffer = &driver_buffer;
 	driver.root = driver.leaf = &driver;
 	next_sel = S_FREE;
+	make_on = 0;
 	home = 0;
 	return 0;
 }
@@ -56,7 +59,7 @@ static int exists(const struct ec *e)
 {
 	const struct ec *i;
 
-	for (i = ec_list; i && i != e; i = i->all_next)
+	for (i = hal_cpu()->list; i && i != e; i = i->all_next)
 		;
 	return i != NULL;
 }
@@ -64,10 +67,10 @@ static int exists(const struct ec *e)
 /* As entry.S does it: call and reply take their words in registers, all else is dispatched. */
 uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6)
 {
-	struct ec *before = host.cpu.current;
+	struct ec *before = hal_cpu()->current;
 	status_t st;
 
-	host.cpu.current = e;
+	hal_cpu()->current = e;
 	e->gpr[GPR_RAX] = CAIRN_CALL_BASE + number;
 	if (number == CAIRN_CALL_CALL) {
 		e->mode = MODE_SYSRET;
@@ -88,7 +91,7 @@ uint64_t ec_call(struct ec *e, uint32_t number, uint64_t a1, uint64_t a2, uint64
 	e->gpr[GPR_R9] = a6;
 	syscall_dispatch(e);
 	if (e == &driver) /* was never switched to */
-		host.cpu.current = exists(before) ? before : NULL;
+		hal_cpu()->current = exists(before) ? before : NULL;
 	return e == &driver || exists(e) ? e->gpr[GPR_RAX] : CAIRN_OK;
 }
 
@@ -169,6 +172,7 @@ struct ec *make_thread(uint32_t priority, uint32_t *sel)
 	c.rip = 0x400000 + t;
 	c.rsp = 0x800000 + t;
 	c.priority = priority;
+	c.cpu = make_on;
 	memcpy(driver_buffer.words, &c, sizeof(c));
 	must(call2(THREAD_CONFIGURE, t, THREAD_SPACE | THREAD_REGS | THREAD_TIME));
 	*sel = t;
@@ -186,6 +190,7 @@ struct ec *make_vcpu(uint32_t priority, uint32_t exit_base, uint32_t *sel)
 	c.exit_base = exit_base;
 	c.state = make_frame(PAGE_BITS_4K);
 	c.priority = priority;
+	c.cpu = make_on;
 	memcpy(driver_buffer.words, &c, sizeof(c));
 	must(call1(VCPU_CONFIGURE, v));
 	*sel = v;

@@ -20,7 +20,8 @@
 #define IMAGE_WORD 0x5a5a5a5a5a5a5a5aul /* it is full of this */
 
 /* Selectors of the root table. */
-enum { S_TABLE, S_MC, S_PORTS, S_IRQ, S_IMAGE, S_UNTYPED, S_FREE };
+enum { S_TABLE, S_MC, S_PORTS, S_IRQ, S_IMAGE, S_UNTYPED, S_CPUS, S_FREE };
+#define BOOT_CAPS S_FREE /* so many at the start */
 
 /* Stands for the root-task: makes the hypercalls of a test. */
 extern struct ec driver;
@@ -60,6 +61,8 @@ uint32_t copy_of(uint32_t sel, uint32_t rights, uint64_t badge);
 /* A chain of tables, each in entry 0 of the one above: sel[4] is the root, sel[1] at level 1. */
 void make_space(uint8_t kind, uint32_t label, uint32_t sel[5]);
 
+/* The CPU of what these make. */
+extern uint64_t make_on;
 /* A configured Thread (priority 0: a handler) or VCpu, in one host space that all share; not resumed. */
 struct ec *make_thread(uint32_t priority, uint32_t *sel);
 struct ec *make_vcpu(uint32_t priority, uint32_t exit_base, uint32_t *sel);

@@ -59,8 +59,81 @@ void host_reset(void)
 	host.now = 1000;
 	for (page = 0; page < SLOT_COUNT / SLOTS_PER_PAGE; page++)
 		slot_page_set(page, 0);
-	ec_list = NULL;
-	sched_init(&host.cpu);
+	mc_epoch = mc_complete = 0;
+	host_cpus(1);
+}
+
+/* All but CPU 0 are idle; each answers a request at once. */
+void host_cpus(uint32_t count)
+{
+	uint32_t i;
+
+	must(count <= HOST_CPUS, "number of CPUs");
+	for (i = 0; i < count; i++) {
+		struct cpu *c = i ? &host.other[i - 1] : &host.cpu;
+
+		c->index = c->apic_id = i;
+		sched_init(c);
+		cpus[i] = c;
+	}
+	cpu_count = count;
+}
+
+void host_on(uint32_t index)
+{
+	host.self = index;
+}
+
+static void answer(struct cpu *to)
+{
+	uint32_t self = host.self;
+
+	host.self = to->index;
+	mail_serve(to);
+	host.self = self;
+}
+
+void hal_ipi(struct cpu *to)
+{
+	if (!host.deaf)
+		answer(to);
+}
+
+void hal_nmi(struct cpu *to)
+{
+	host.nmis++;
+	if (host.deaf == 1)
+		answer(to);
+}
+
+void hal_relax(void)
+{
+	struct mail *m = &hal_cpu()->mail;
+
+	if (host.deaf) {
+		host.now += 1000000000; /* a second */
+		return;
+	}
+	must(host.while_waiting.turns, "waiting for ever");
+	if (host.while_waiting.e) {
+		m->what = host.while_waiting.what;
+		m->e = host.while_waiting.e;
+		m->waiting = 1;
+		host.while_waiting.e = NULL;
+	}
+	if (!--host.while_waiting.turns)
+		lock_drop();
+}
+
+int hal_cpu_start(uint32_t index, uint32_t apic_id)
+{
+	if (apic_id >= HOST_CPUS)
+		return -1;
+	host.other[index - 1] = (struct cpu){.index = index, .apic_id = apic_id};
+	cpus[index] = &host.other[index - 1];
+	sched_init(cpus[index]);
+	cpu_count++;
+	return 0;
 }
 
 static int in_ram(uint64_t phys)
@@ -87,7 +160,7 @@ int host_in_window(uint64_t phys)
 
 struct cpu *hal_cpu(void)
 {
-	return &host.cpu;
+	return cpus[host.self];
 }
 
 uint64_t hal_now(void)
@@ -134,6 +207,8 @@ void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t 
 
 _Noreturn void hal_panic(const char *what)
 {
+	if (host.expect_fatal)
+		longjmp(host.fatal, 2);
 	fprintf(stderr, "hal_panic: %s\n", what);
 	abort();
 }
@@ -307,9 +382,9 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 	if (!(groups & VCPU_MTD_CTL))
 		return 0;
 	if (v->state->deadline)
-		timer_arm(&host.cpu, &v->deadline, v->state->deadline);
+		timer_arm(hal_cpu(), &v->deadline, v->state->deadline);
 	else
-		timer_cancel(&host.cpu, &v->deadline);
+		timer_cancel(hal_cpu(), &v->deadline);
 	return 0;
 }
 
@@ -387,7 +462,7 @@ void hal_mca_poll(void)
 	uint32_t i, left = 0;
 
 	for (i = 0; i < host.polls; i++)
-		if (!mca_push(&host.cpu, &host.poll[i], 1))
+		if (!mca_push(hal_cpu(), &host.poll[i], 1))
 			host.poll[left++] = host.poll[i];
 	host.polls = left;
 }

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 
 #define HOST_RAM_BASE 0x1000000ul
@@ -12,6 +13,7 @@
 #define HOST_RAM_END  (HOST_RAM_BASE + HOST_RAM_SIZE)
 #define HOST_PAGES    (HOST_RAM_SIZE / PAGE_SIZE_4K)
 #define HOST_LINES    24u
+#define HOST_CPUS     4u
 #define HOST_EVENTS   1024u
 #define HOST_RECORDS  40u
 
@@ -33,7 +35,15 @@ struct host_event {
 };
 
 struct host {
-	struct cpu cpu;
+	struct cpu cpu; /* CPU 0 */
+	struct {
+		uint32_t what, turns; /* enum request, asked in the first of the turns after which the lock is free */
+		struct ec *e;
+	} while_waiting;
+	uint32_t deaf; /* the other CPUs answer: 0: at once, 1: an NMI, 2: nothing */
+	uint32_t nmis;
+	struct cpu other[HOST_CPUS - 1];
+	uint32_t self;	     /* the CPU that the test is on */
 	uint64_t now;	     /* the virtual TSC */
 	uint64_t timer;	     /* what hal_timer was given last */
 	uint64_t flushes[2]; /* by kind */
@@ -62,6 +72,9 @@ extern struct host host;
 
 /* An empty machine: RAM is zero, nothing is in the window, slots[] is not backed. */
 void host_reset(void);
+/* So many CPUs instead of one, and the one that the test's next calls happen on. */
+void host_cpus(uint32_t count);
+void host_on(uint32_t index);
 /* The tests' own view of physical memory; the kernel's is hal_window(). */
 void *host_ram(uint64_t phys);
 /* Is the page in the kernel window? */

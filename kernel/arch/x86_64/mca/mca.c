@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The harvest of machine-check banks: #MC stub in C, poll, fatal end. Bounded by the number of banks; takes no lock. */
 #include <core/caps.h>
+#include <core/smp.h>
 #include <hal/hal.h>
 #include "../arch.h"
 
@@ -12,9 +13,12 @@
 #define STATUS_S     (1ul << 56)
 #define MCG_RIPV     (1ul << 0)
 #define MCG_MCIP     (1ul << 2)
+#define MCG_LMCE     (1ul << 3)
 #define MCG_CTL_P    (1ul << 8)
 #define MCG_SER_P    (1ul << 24)
 #define MAX_BANKS    32u
+#define MEET_US	     100000u  /* for all CPUs to come */
+#define LATE_US	     2000000u /* in which a late one may still belong to an error that others have found */
 
 #define CPL(cs) ((cs)&3)
 
@@ -28,6 +32,9 @@ struct mc_frame {
 #define FRAME_RDI 8
 #define FRAME_RSI 9
 
+/* struct cpu's mc_stage; 0: in no machine check. */
+enum { MEET_ARRIVED = 1, MEET_SCANNED = 2 };
+
 enum mc_return { MC_TO_USER = 0, MC_TO_KERNEL = 1, MC_TO_NMI = 2 };
 
 struct mc_exit {
@@ -35,7 +42,7 @@ struct mc_exit {
 };
 
 uint64_t mcg_cap;
-static uint32_t banks;
+static uint64_t found_tsc; /* of the last record that an exception left, on any CPU */
 
 extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
 extern char handler_window[], handler_window_end[];
@@ -59,14 +66,16 @@ static void print_record(const struct mca_record *r)
 
 static _Noreturn void fatal(const char *why, const struct mca_record *r)
 {
+	stop_others();
 	print("\ncairn: fatal machine check: %s\n", why);
 	print_record(r);
 	stop();
 }
 
-_Noreturn void hal_mca_fatal(const char *why, uint64_t page)
+_Noreturn void hal_mca_fatal(const char *why, uint64_t where)
 {
-	print("\ncairn: fatal machine check: %s, page 0x%lx\n", why, page);
+	stop_others();
+	print("\ncairn: fatal machine check: %s 0x%lx\n", why, where);
 	stop();
 }
 
@@ -85,12 +94,12 @@ static int read_bank(uint32_t i, struct mca_record *r)
 }
 
 /* Banks survive a reset: what they still hold is no error of this life. */
-static void report_left_over(void)
+static void report_left_over(struct cpu *cpu)
 {
-	struct mca_record r = {0};
+	struct mca_record r = {.cpu = cpu->index};
 	uint32_t i;
 
-	for (i = 0; i < banks; i++) {
+	for (i = 0; i < percpu_of(cpu)->banks; i++) {
 		if (!read_bank(i, &r))
 			continue;
 		print("cairn: a machine check from before the last reset:\n");
@@ -99,10 +108,10 @@ static void report_left_over(void)
 	}
 }
 
-void mca_init(void)
+void mca_init(struct cpu *cpu)
 {
 	struct cpuid c = cpuid(1, 0);
-	uint32_t i;
+	uint32_t i, banks;
 
 	if (!(c.d & 1u << 14) || !(c.d & 1u << 7))
 		return;
@@ -110,11 +119,12 @@ void mca_init(void)
 	banks = mcg_cap & 0xff;
 	if (banks > MAX_BANKS)
 		banks = MAX_BANKS;
+	percpu_of(cpu)->banks = banks;
 	if (mcg_cap & MCG_CTL_P)
 		wrmsr(MSR_MCG_CTL, ~0ul);
 	for (i = 0; i < banks; i++)
 		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
-	report_left_over();
+	report_left_over(cpu);
 }
 
 /* What the exception interrupted; behind an NMI, what that interrupted. */
@@ -146,6 +156,11 @@ static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_r
 	}
 }
 
+static int in_kernel(const struct mca_record *r)
+{
+	return r->context == MCA_CTX_KERNEL || r->context == MCA_CTX_IDLE;
+}
+
 /* Why a record cannot be left to user level; NULL: it can. */
 static const char *why_fatal(const struct mca_record *r)
 {
@@ -155,7 +170,7 @@ static const char *why_fatal(const struct mca_record *r)
 		return "processor context corrupt";
 	if (!(r->mcg_status & MCG_MCIP))
 		return "exception without MCIP";
-	if (!(r->mcg_status & MCG_RIPV) && (r->context == MCA_CTX_KERNEL || r->context == MCA_CTX_IDLE))
+	if (!(r->mcg_status & MCG_RIPV) && in_kernel(r))
 		return "the kernel cannot be restarted";
 	if ((r->status & STATUS_ADDRV) && type != PAGE_USER && type != PAGE_GUEST_PT)
 		return "the memory belongs to the kernel";
@@ -167,11 +182,11 @@ static const char *why_fatal(const struct mca_record *r)
 /* The same error at the same place twice running, in the kernel, will not go away. */
 static int repeated(const struct mca_record *r)
 {
-	static uint64_t last_rip, last_addr;
-	int again = r->context == MCA_CTX_KERNEL && r->rip == last_rip && r->addr == last_addr;
+	struct percpu *p = &percpus[r->cpu];
+	int again = r->context == MCA_CTX_KERNEL && r->rip == p->mc_rip && r->addr == p->mc_addr;
 
-	last_rip = r->context == MCA_CTX_KERNEL ? r->rip : 0;
-	last_addr = r->addr;
+	p->mc_rip = r->context == MCA_CTX_KERNEL ? r->rip : 0;
+	p->mc_addr = r->addr;
 	return again;
 }
 
@@ -200,6 +215,31 @@ static void keep(struct cpu *cpu, struct mca_record *r)
 	wrmsr(MSR_MC0_CTL + 1 + 4 * r->bank, 0);
 }
 
+static uint64_t us_ticks(uint64_t us)
+{
+	return us * hal_tsc_khz / 1000;
+}
+
+/*
+ * Where the hardware broadcasts machine checks, the CPUs meet before they look at their banks and before they leave, so that
+ * a fatal error of one stops all. One that does not come is not waited for longer than MEET_US: it is late, and finds then
+ * that others have found the error, or it is dead.
+ */
+static void meet(struct cpu *cpu, uint64_t mcg_status, uint32_t stage)
+{
+	uint64_t start = rdtsc();
+	uint32_t i;
+
+	__atomic_store_n(&cpu->mc_stage, stage, __ATOMIC_RELEASE);
+	if (cpu_vendor != VENDOR_INTEL || (mcg_status & MCG_LMCE))
+		return;
+	/* One that has not come (stage before MEET_ARRIVED) is not waited for a second time. */
+	for (i = 0; i < cpu_count; i++)
+		while (__atomic_load_n(&cpus[i]->mc_stage, __ATOMIC_ACQUIRE) == stage - 1 &&
+		       rdtsc() - start < us_ticks(MEET_US))
+			hal_relax();
+}
+
 /* Did hal_copy consume the error? Then only that copy fails. */
 static uint32_t copy_hit(const struct mc_frame *f, const struct mca_record *r)
 {
@@ -217,9 +257,11 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 
 	r.mcg_status = rdmsr(MSR_MCG_STATUS);
 	r.cpu = cpu->index;
-	r.epoch = cpu->epoch + 1;
+	r.epoch = __atomic_add_fetch(&mc_epoch, 1, __ATOMIC_ACQ_REL); /* from here on no VM enters */
+	lapic_kick_all();
 	find_context(cpu, f, &r);
-	for (i = 0; i < banks; i++) {
+	meet(cpu, r.mcg_status, MEET_ARRIVED);
+	for (i = 0; i < percpu_of(cpu)->banks; i++) {
 		if (!read_bank(i, &r) || !signalled(&r))
 			continue;
 		check_fatal(&r, !found);
@@ -228,14 +270,23 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 			keep(cpu, &kept); /* one behind, so that the last one can be marked */
 		kept = r;
 	}
-	if (!found)
+	if (found) {
+		kept.last = 1;
+		keep(cpu, &kept);
+		__atomic_store_n(&found_tsc, rdtsc(), __ATOMIC_RELEASE);
+	}
+	meet(cpu, r.mcg_status, MEET_SCANNED);
+	if (!found && rdtsc() - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE) > us_ticks(LATE_US))
 		fatal("no bank holds an error", &r);
-	kept.last = 1;
-	keep(cpu, &kept);
-	cpu->epoch++;
+	if (!found && !(r.mcg_status & MCG_RIPV) && in_kernel(&r))
+		fatal("the kernel cannot be restarted", &r);
+	cpu->mc_stage = 0;
+	__atomic_add_fetch(&mc_complete, 1, __ATOMIC_ACQ_REL);
+	cpu->mc_exceptions++;
 	cpu->mc_pending = 1;
+	cpu->mc_found |= found != 0;
 	cpu->mc_sequence = mca_sequence(cpu);
-	if (r.context != MCA_CTX_KERNEL && r.context != MCA_CTX_IDLE) {
+	if ((found || !(r.mcg_status & MCG_RIPV)) && !in_kernel(&r)) {
 		cpu->mc_context = cpu->current;
 		cpu->mc_restartable = (r.mcg_status & MCG_RIPV) != 0;
 	}
@@ -269,7 +320,6 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 		save_user(cpu, f);
 		return (struct mc_exit){0, MC_TO_USER};
 	}
-	lapic_self_ipi(VECTOR_MCA); /* in case the kernel was on its way out already */
 	if (copy)
 		rip = (uint64_t)hal_copy_fixup;
 	to = (uint64_t *)(f->rsp & ~7ul);
@@ -302,13 +352,13 @@ void hal_mca_poll(void)
 
 	r.context = MCA_CTX_POLL;
 	r.last = 1;
-	for (i = 0; i < banks; i++) {
-		uint64_t epoch = cpu->epoch;
+	for (i = 0; i < percpu_of(cpu)->banks; i++) {
+		uint64_t exceptions = cpu->mc_exceptions;
 
 		if (!read_bank(i, &r) || signalled(&r) || (r.status & STATUS_PCC))
 			continue;
 		/* A machine check in between has taken the bank: this copy is dropped. Full: it stays in its bank. */
-		if (cpu->epoch != epoch || !mca_push(cpu, &r, 1))
+		if (cpu->mc_exceptions != exceptions || !mca_push(cpu, &r, 1))
 			continue;
 		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
 	}

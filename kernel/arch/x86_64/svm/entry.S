@@ -19,7 +19,7 @@ resume_guest:
 	clgi
 	cmpb $0, %gs:CPU_RESCHED
 	jne 1f
-	mov %gs:CPU_EPOCH, %rax                  /* a machine check without verdict: no entry (R-BAS-2) */
+	mov mc_epoch(%rip), %rax                 /* a machine check without verdict: no entry (R-BAS-2) */
 	cmp 0(%rsp), %rax
 	ja 1f
 	mov 8(%rsp), %rax

@@ -24,7 +24,7 @@ static void msr_pass(uint32_t msr)
 	msr_map[bit / 8] &= (uint8_t) ~(3u << (bit % 8));
 }
 
-static void maps_init(void)
+void svm_maps_init(void)
 {
 	/* VMLOAD and VMSAVE switch these, so the guest may have them. */
 	static const uint32_t own[] = {0x174,	   0x175,      0x176,	   0xc0000081, 0xc0000082,
@@ -50,7 +50,6 @@ const char *svm_init(struct percpu *p)
 		return "AMD-V (SVM) is switched off by the firmware: enable it in the firmware's set-up";
 	if (!(cpuid(0x8000000a, 0).d & 1))
 		return "this CPU's AMD-V has no nested paging; Cairn needs it";
-	maps_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, image_phys(p->host_save));
 	p->cpu.host_vmcb = image_phys(p->host_vmcb);
