@@ -54,6 +54,7 @@ static bool build_ram(struct vm *vm, uint64_t gpa)
 static bool build_memory(struct vm *vm)
 {
 	vm->piece_count = 0;
+	cairn_log("vm %s: on CPU %u", vm->desc->name, vm->server->cpu);
 	for (uint64_t at = 0; at < vm->desc->memory; at += PAGE_SIZE_2M) {
 		if (!build_ram(vm, at < LOW_RAM ? at : at - LOW_RAM + HIGH_RAM))
 			return false;

@@ -63,9 +63,11 @@ class Load:
 def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
     """Goes on injecting, with loads that make the missing contexts likely, until each has occurred; returns how many."""
     more = 0
+    stage.anywhere = False  # the loads are on the CPU of their VM
     while True:
         missing = [context for context in CONTEXTS if not stage.contexts[context]]
         if not missing:
+            stage.anywhere = True
             return more
         if more >= MORE:
             raise Unexpected(f"no error interrupted {' or '.join(missing)} in {more} more tries")
