@@ -181,9 +181,9 @@ class Image(unittest.TestCase):
         self.assertEqual((system.mca_flags, system.end_when_idle), (abi.MCA_FLAG_SUCCOR_OVERRIDE, 0))
 
     def test_each_grant_has_its_bit(self):
-        text = GOOD.replace('grants = ["memory"]', 'grants = ["memory", "cpus"]')
+        text = GOOD.replace('grants = ["memory"]', 'grants = ["memory", "hardware"]')
         system = abi.SystemDescription.from_buffer_copy(self.module(b"system", text=text))
-        self.assertEqual(system.server[2].grants, abi.GRANT_MEMORY | abi.GRANT_CPUS)
+        self.assertEqual(system.server[2].grants, abi.GRANT_MEMORY | abi.GRANT_HARDWARE)
 
     def test_each_policy_has_its_number(self):
         for word, number in (("inject", 0), ("kill", 1), ("restart", 2)):
