@@ -110,9 +110,11 @@ def finish(stage: Stage, errors: int) -> None:
     stage.bystander_goes_on(HIT)
     other_never_noticed(stage)
     stage.forbid(r"CORRUPTED", HIT, why="a victim read wrong data")
-    pages = [victim.gpa for text in stage.out.texts(HIT) if (victim := transcript.parse_victim(text))]
-    stage.say(f"{len(set(pages))} different pages")
-    if len(set(pages)) != len(pages):
+    # A line that the console shows anew is still the same victim's.
+    victims = {victim for text in stage.out.texts(HIT) if (victim := transcript.parse_victim(text))}
+    pages = {victim.gpa for victim in victims}
+    stage.say(f"{len(pages)} different pages")
+    if len(pages) != len(victims):
         raise Unexpected("a lost page was used again by the guest")
     stage.say_contexts()
 
