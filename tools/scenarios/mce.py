@@ -15,7 +15,7 @@ ERRORS = 20
 # At most so many more errors until each kind of interrupted context has occurred.
 MORE = 60
 # What runs in the VM while its victim sleeps, to be met in a certain context. "": nothing, so that all are idle.
-LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "exit", "idle": ""}
+LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "port", "idle": ""}
 
 
 def start(stage: Stage, *overrides: str, variant: str = "") -> None:
@@ -46,7 +46,7 @@ class Quiet:
 
 
 class Load:
-    """A process in a VM that keeps it busy: spin, exit or kernel."""
+    """A process in a VM that keeps it busy: spin, exit, port or kernel."""
 
     def __init__(self, stage: Stage, vm: str, mode: str) -> None:
         self.stage, self.vm, self.mode = stage, vm, mode
