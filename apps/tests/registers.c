@@ -142,7 +142,8 @@ bool clean_fpu(const struct isolation *d)
 
 void store_fpu(uint8_t *image, uint64_t mask)
 {
-	/* Makes the FPU this thread's own: QEMU's XSAVE does not look at CR0.TS, as a CPU's does. */
+	/* Makes the FPU this thread's own: QEMU's XSAVE does not look at CR0.TS, as a CPU's does.
+	 */
 	__asm__ volatile("movaps %xmm0, %xmm0");
 	if (mask)
 		__asm__ volatile("xsave64 (%0)"
