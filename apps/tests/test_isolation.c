@@ -124,12 +124,14 @@ static void check_guest_only(enum who domain)
 	check_true(domain == GUEST_A ? "writes-of-dr0-to-dr3-exit" : "of-the-other-guest-too",
 		   guest[domain - GUEST_A].exits[EXIT_DR] == 4, "another number of exits");
 	check_line(domain, "msrs-in-the-state-page",
-		   state->sysenter_cs == d->msr[0].value &&
-			   state->sysenter_esp == d->msr[1].value &&
-			   state->sysenter_eip == d->msr[2].value &&
-			   state->star == d->msr[3].value && state->lstar == d->msr[4].value &&
-			   state->cstar == d->msr[5].value && state->sfmask == d->msr[6].value &&
-			   state->kernel_gs_base == d->msr[9].value);
+		   state->msr.sysenter_cs == d->msr[0].value &&
+			   state->msr.sysenter_esp == d->msr[1].value &&
+			   state->msr.sysenter_eip == d->msr[2].value &&
+			   state->msr.star == d->msr[3].value &&
+			   state->msr.lstar == d->msr[4].value &&
+			   state->msr.cstar == d->msr[5].value &&
+			   state->msr.sfmask == d->msr[6].value &&
+			   state->msr.kernel_gs_base == d->msr[9].value);
 	check_line(domain, "segment-bases-in-the-state-page",
 		   state->seg[SEG_FS].base == d->msr[7].value &&
 			   state->seg[SEG_GS].base == d->msr[8].value);

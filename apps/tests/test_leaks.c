@@ -62,7 +62,7 @@ static bool any_kernel_address(const volatile struct vcpu_state *state)
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		if (state->seg[i].base >= KERNEL_HALF)
 			return true;
-	return state->gdt_base >= KERNEL_HALF || state->idt_base >= KERNEL_HALF;
+	return state->seg[SEG_GDTR].base >= KERNEL_HALF || state->seg[SEG_IDTR].base >= KERNEL_HALF;
 }
 
 /* ---- threads ---- */
