@@ -24,6 +24,7 @@ MODULES = {
     "mce-free": "mce_free",
     "server-fault": "server_fault",
     "kernel-tables": "kernel_tables",
+    "idle": "idle",
     "linux-alone": "linux_alone",
 }
 
