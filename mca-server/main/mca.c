@@ -159,6 +159,21 @@ static void harvest(struct mca *mca)
 		end_pass(mca);
 }
 
+/* Perhaps the root-task, on another CPU, is just building it anew: said when that lasts. */
+static void cannot_thaw(struct mca *mca, uint32_t vm, cairn_status_t status)
+{
+	struct mca_vm *v = &mca->state->vm[vm];
+	uint64_t now = mca->system->now();
+
+	if (!v->thaw_fails)
+		v->thaw_fails = now;
+	if (v->thaw_said || now - v->thaw_fails < mca_ticks(mca, MCA_ANSWER_US))
+		return;
+	v->thaw_said = true;
+	events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d",
+		   mca->info->vms[vm].name, (int)status);
+}
+
 /* All of a VM's vCPUs; says so when that is news. */
 static void thaw(struct mca *mca, uint32_t vm)
 {
@@ -173,12 +188,14 @@ static void thaw(struct mca *mca, uint32_t vm)
 		if (status != CAIRN_OK)
 			failed = status;
 	}
-	if (failed == CAIRN_OK && v->thawed < mca->state->verdict_epoch)
+	if (failed != CAIRN_OK) {
+		cannot_thaw(mca, vm, failed);
+		return;
+	}
+	if (v->thawed < mca->state->verdict_epoch)
 		events_add(mca->events, "vm %s thawed", name);
-	else if (failed != CAIRN_OK && !v->thaw_failed)
-		events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d", name,
-			   (int)failed);
-	v->thaw_failed = failed != CAIRN_OK;
+	v->thaw_fails = 0;
+	v->thaw_said = false;
 	v->thawed = mca->state->verdict_epoch;
 }
 
