@@ -14,8 +14,9 @@ struct cpu *hal_cpu(void);
 void *hal_window(uint64_t phys);
 /* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
 void hal_switch(struct cpu *cpu, struct ec *next);
-#define hal_switch_thread hal_switch
-#define hal_switch_guest  hal_switch
+/* The same from `from` into its idle handler `h`, which starts with a clean FPU; from a handler whose context ends to `to`. */
+#define hal_switch_call(cpu, from, h) hal_switch(cpu, h)
+#define hal_switch_reply	      hal_switch
 #else
 #include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
 #endif
@@ -87,14 +88,14 @@ uint32_t hal_pt_limit(uint8_t kind, uint8_t level);
 
 /* ---- VCpus ---- */
 
-/* Prepares control structures of a new VCpu (pages at v->phys). */
-void hal_vcpu_init(struct ec *v);
+/* Prepares the control structures of a new VCpu (pages at v->phys) whose guest space has this root page. */
+void hal_vcpu_init(struct ec *v, uint64_t root);
 /* Copies what always travels and groups of guest state into the state page, or takes groups from there,
  * validated, and arms the deadline; -1: the state page is gone. */
 MUST_USE int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups);
 MUST_USE int hal_vcpu_write(struct ec *v, uint32_t groups);
-/* The guest root page of a VCpu. */
-void hal_vcpu_root(struct ec *v, uint64_t root);
+/* Nothing of it is left in this CPU. */
+void hal_vcpu_forget(struct ec *v);
 
 /* ---- Interrupts, ports, machine check ---- */
 
