@@ -15,7 +15,6 @@
 #define PRIORITY    32u	   /* above the servers and the VM of the same image */
 #define ROUNDS	    1000ul /* of CPU 0, which has a VM to run then; another CPU's have no end */
 #define CPUS	    2u
-#define OTHER_APIC  1u /* QEMU's second CPU */
 
 extern const unsigned char bench_stubs[], bench_stub_echo[], bench_stub_skip[], bench_stubs_end[];
 
@@ -73,23 +72,15 @@ static void begin(uint64_t cpu, uint64_t code)
 	forge_must(cairn_resume(caller), "resuming the thread that takes the paths");
 }
 
-/* How many CPUs there are for us: the other one is started here, or was before. */
-static uint64_t find_cpus(void)
-{
-	cairn_status_t status = cairn_cpu_start(SEL_CPUS, OTHER_APIC, NULL);
-
-	return status == CAIRN_OK || status == CAIRN_ERR_BUSY ? CPUS : 1;
-}
-
 int main(void)
 {
-	uint64_t cpu, cpus = find_cpus(), code;
+	uint64_t cpu = cairn_info()->cpu_count < CPUS ? 1 : CPUS, code;
 
 	forge_init();
 	code = forge_frame();
 	memcpy(forge_window_copy(code, RIGHT_READ | RIGHT_WRITE), bench_stubs,
 	       (size_t)(bench_stubs_end - bench_stubs));
-	for (cpu = cpus; cpu-- > 0;)
+	while (cpu-- > 0)
 		begin(cpu, code);
 	while (__atomic_load_n(&paths[0].rounds, __ATOMIC_ACQUIRE) > 0)
 		(void)cairn_wait_signals(0);

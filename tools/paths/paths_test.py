@@ -300,7 +300,7 @@ class Packets(unittest.TestCase):
     def test_packets(self):
         self.assertEqual(gdb.packet("OK"), b"$OK#9a")
         self.assertEqual(gdb.unescape(b"a}\x03b0* c"), b"a#b0000c")
-        self.assertEqual(gdb.PACKET.search(b"+$T05thread:01;#07+")[1], b"T05thread:01;")
+        self.assertEqual(gdb.PACKET.search(b"+$T05thread:01;#ab+")[1], b"T05thread:01;")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ class Run:
         self.decoder = Decoder()
         self.results = Results()
         self._gdb: Gdb | None = None
+        self._areas: dict[int, int] = {}
 
     def __enter__(self) -> "Run":
         self.machine.start()
@@ -114,14 +115,17 @@ class Run:
         assert self._gdb
         return self._gdb
 
-    def cpus(self) -> list[Cpu]:
-        """Those that run."""
-        cpus = [Cpu(self.gdb, index, self.decoder) for index in range(self.gdb.cpus())]
-        return [cpu for cpu in cpus if cpu.area]
+    def areas(self) -> dict[int, int]:
+        """The areas of the CPUs that run. Each is found once, as a CPU that is in a guest has the guest's GS."""
+        for index in range(self.gdb.cpus()):
+            area = Cpu(self.gdb, index, self.decoder).area
+            if area:
+                self._areas.setdefault(index, area)
+        return self._areas
 
     def follow(self, cpu: Cpu, name: str, path: Path, ended, remote: bool = False) -> None:
         """One path, whose first instruction the CPU stands at: follows, names and judges it."""
-        areas = {other.index: other.area for other in self.cpus()}
+        areas = self.areas()
         before = World(cpu, areas, self.kernel).memory()
         trace: Trace = Follower(cpu, self.kernel, 0 if remote else None).follow(ended)
         world = World(cpu, areas, self.kernel)
@@ -205,9 +209,9 @@ class Run:
         info = self.gdb.read_int(block + self.kernel.member("vmcb", "exit_info1")[0])
         return 0 if code == IO_CODE and info >> 16 != IO_PORT else code
 
-    def judge_areas(self) -> None:
+    def judge_areas(self, cpu: Cpu) -> None:
         size = self.kernel.struct("percpu").size
-        self.results.areas = rules.of_areas({cpu.index: (cpu.translate(cpu.area), size) for cpu in self.cpus()})
+        self.results.areas = rules.of_areas({index: (cpu.translate(area), size) for index, area in self.areas().items()})
 
 
 def follow(cpus: int = CPUS) -> Results:
@@ -217,7 +221,7 @@ def follow(cpus: int = CPUS) -> Results:
         run.follow_exits()
         for index in range(1, cpus):
             run.follow_threads(index)
-        run.judge_areas()
+        run.judge_areas(Cpu(run.gdb, cpus - 1, run.decoder))
         results = run.results
     results.cpus = {index: {name: paths[name] for name in (*PATHS, *EXITS.values()) if name in paths}
                     for index, paths in results.cpus.items()}
