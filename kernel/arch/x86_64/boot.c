@@ -200,44 +200,29 @@ static void make_root_table(struct ram *from, uint32_t count)
 	boot_self.table_count = root_slots;
 }
 
-#define BOOT_TABLES 32u
-static struct {
-	uint64_t prefix;
-	uint32_t slot;
-	uint8_t level;
-} tables[BOOT_TABLES];
-static uint32_t table_count;
+#define ROOT_LIMIT (1ul << 30) /* one level-2 table covers what boot maps for the root-task */
 
-/* The level-1 table for `va` in the root-task's space, made when needed. */
-static uint32_t table_for(uint64_t va)
+static uint32_t level2, level1[512];
+
+static uint32_t make_table(uint32_t parent, uint64_t index, uint64_t level)
 {
-	uint32_t parent = root_slot(ROOT_SPACE), i, level;
+	uint32_t t = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, level, new_sel());
 
-	for (level = 3; level >= 1; level--) {
-		uint64_t prefix = va >> (12 + 9 * level);
-
-		for (i = 0; i < table_count; i++)
-			if (tables[i].level == level && tables[i].prefix == prefix)
-				break;
-		if (i == BOOT_TABLES)
-			hal_panic("the root-task's segments lie too far apart");
-		if (i == table_count) {
-			tables[i].prefix = prefix;
-			tables[i].level = (uint8_t)level;
-			tables[i].slot = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, level, new_sel());
-			table_count++;
-			if (pt_link(parent, prefix & 511, tables[i].slot) != CAIRN_OK)
-				hal_panic("the root-task's segments overlap");
-		}
-		parent = tables[i].slot;
-	}
-	return parent;
+	if (pt_link(parent, index, t) != CAIRN_OK)
+		hal_panic("the root-task's tables cannot be made");
+	return t;
 }
 
 static void map_page(uint64_t va, uint32_t frame, uint32_t rights)
 {
-	if (va >= USER_END || frame_map(frame, table_for(va), va >> 12 & 511, rights, SLOT_NIL) != CAIRN_OK)
-		hal_panic("the root-task's segments overlap or are out of range");
+	uint64_t i = va >> 21;
+
+	if (va >= ROOT_LIMIT)
+		hal_panic("the root-task's segments do not lie in the first GiB");
+	if (!level1[i])
+		level1[i] = make_table(level2, i, 1);
+	if (frame_map(frame, level1[i], va >> 12 & 511, rights, SLOT_NIL) != CAIRN_OK)
+		hal_panic("the root-task's segments overlap");
 }
 
 static void map_segments(const struct image_header *h)
@@ -302,7 +287,8 @@ static void make_root_task(const struct image_header *h)
 	static uint64_t page[512];
 
 	next_sel = ROOT_UNTYPED + info.untyped_count;
-	make(ROOT_UNTYPED, CAP_PAGETABLE, 0, 4 | (uint64_t)PT_HOST << 8 | 1ull << 32, ROOT_SPACE);
+	i = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, 4 | (uint64_t)PT_HOST << 8 | 1ull << 32, ROOT_SPACE);
+	level2 = make_table(make_table(i, 0, 3), 0, 2);
 	map_page(ROOT_IMAGE_VA, make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()), RIGHT_READ);
 	map_segments(h);
 	fresh_page(ROOT_BUFFER_VA, RIGHT_READ | RIGHT_WRITE, ROOT_BUFFER);
