@@ -15,10 +15,8 @@
 
 status_t cap_any(const struct ec *e, uint64_t sel, uint32_t *slot)
 {
-	if (sel >= e->table_count || !slot_live(e->table_first + (uint32_t)sel))
-		return CAIRN_ERR_CAP;
-	*slot = e->table_first + (uint32_t)sel;
-	return CAIRN_OK;
+	*slot = (uint32_t)hal_select(e->table_first, e->table_count, sel);
+	return slot_live(*slot) ? CAIRN_OK : CAIRN_ERR_CAP;
 }
 
 status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, uint32_t *slot)
@@ -34,6 +32,7 @@ status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights
 	/* A copy of a root stands for the original, which alone counts its entries. At most SLOT_MAX_DEPTH steps. */
 	while (type == CAP_PAGETABLE && !slots[*slot].original)
 		*slot = slots[*slot].parent;
+	hal_speculation_barrier();
 	return CAIRN_OK;
 }
 
@@ -44,10 +43,8 @@ status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t 
 
 	if (st != CAIRN_OK)
 		return st;
-	if (index >= slots[t].count)
-		return CAIRN_ERR_ARG;
-	*slot = slots[t].first + (uint32_t)index;
-	return CAIRN_OK;
+	*slot = (uint32_t)hal_select(slots[t].first, slots[t].count, index);
+	return *slot != SLOT_NIL ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
 status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent, uint32_t *slot)
@@ -95,12 +92,12 @@ static void sys_signal(struct ec *e)
 /* Without the lock: to a Thread of this CPU. 0: it is not for here, or wrong. */
 static int signal_here(struct ec *e)
 {
-	uint64_t sel = ARG1(e);
-	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
+	const struct slot *s = &slots[hal_select(e->table_first, e->table_count, ARG1(e))];
 	struct ec *t;
 
-	if (sel >= e->table_count || !s->live || s->type != CAP_THREAD || !s->r_signal)
+	if (!s->live || s->type != CAP_THREAD || !s->r_signal)
 		return 0;
+	hal_speculation_barrier();
 	t = hal_window(s->base);
 	if (t->cpu != hal_cpu()->index || t->status == EC_NEW) /* one that is new may yet become another CPU's */
 		return 0;
@@ -495,54 +492,63 @@ static void sys_debug_write(struct ec *e)
 #endif
 }
 
-static void sys_none(struct ec *e)
+/*
+ * Which call it is, decided by direct branches: an indirect one could be led elsewhere by whoever trained its prediction.
+ * What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here.
+ */
+static int perform_here(struct ec *e, uint64_t n)
 {
-	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+	switch (n) {
+	case CAIRN_CALL_SIGNAL:
+		return signal_here(e);
+	case CAIRN_CALL_WAIT:
+		return sys_wait(e);
+	case CAIRN_CALL_IDENTIFY:
+		return sys_identify(e);
+	case CAIRN_CALL_SET_FS:
+		return sys_set_fs(e);
+	default:
+		return 0;
+	}
 }
 
-typedef void (*syscall_fn)(struct ec *e);
+#define PERFORM(name, function)                                                                                             \
+	case CAIRN_CALL_##name:                                                                                             \
+		function(e);                                                                                                \
+		break
 
-/* call and reply never come here: entry.S */
-static const syscall_fn with_lock[CAIRN_CALL_COUNT] = {
-	[CAIRN_CALL_CALL] = sys_none,
-	[CAIRN_CALL_REPLY] = sys_none,
-	[CAIRN_CALL_IDENTIFY] = sys_none,
-	[CAIRN_CALL_WAIT] = sys_none,
-	[CAIRN_CALL_SET_FS] = sys_none,
-	[CAIRN_CALL_SIGNAL] = sys_signal,
-	[CAIRN_CALL_RETYPE] = sys_retype,
-	[CAIRN_CALL_COPY] = sys_copy,
-	[CAIRN_CALL_MOVE] = sys_move,
-	[CAIRN_CALL_DELETE] = sys_delete,
-	[CAIRN_CALL_REVOKE] = sys_revoke,
-	[CAIRN_CALL_PAGETABLE_LINK] = sys_pagetable_link,
-	[CAIRN_CALL_MAP] = sys_map,
-	[CAIRN_CALL_UNMAP] = sys_unmap,
-	[CAIRN_CALL_THREAD_CONFIGURE] = sys_thread_configure,
-	[CAIRN_CALL_VCPU_CONFIGURE] = sys_vcpu_configure,
-	[CAIRN_CALL_RESUME] = sys_resume,
-	[CAIRN_CALL_SUSPEND] = sys_suspend,
-	[CAIRN_CALL_PORTAL_CREATE] = sys_portal_create,
-	[CAIRN_CALL_RECALL] = sys_recall,
-	[CAIRN_CALL_IRQ_BIND] = sys_irq_bind,
-	[CAIRN_CALL_IRQ_ACK] = sys_irq_ack,
-	[CAIRN_CALL_PORT_IN] = sys_port_in,
-	[CAIRN_CALL_PORT_OUT] = sys_port_out,
-	[CAIRN_CALL_MC_BIND] = sys_mc_bind,
-	[CAIRN_CALL_MC_HARVEST] = sys_mc_harvest,
-	[CAIRN_CALL_MC_POISON] = sys_mc_poison,
-	[CAIRN_CALL_MC_THAW] = sys_mc_thaw,
-	[CAIRN_CALL_DEBUG_WRITE] = sys_debug_write,
-	[CAIRN_CALL_CPU_START] = sys_cpu_start,
-};
-
-/* What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here. */
-static int (*const without_lock[CAIRN_CALL_COUNT])(struct ec *e) = {
-	[CAIRN_CALL_IDENTIFY] = sys_identify,
-	[CAIRN_CALL_SIGNAL] = signal_here,
-	[CAIRN_CALL_WAIT] = sys_wait,
-	[CAIRN_CALL_SET_FS] = sys_set_fs,
-};
+static void perform_locked(struct ec *e, uint64_t n)
+{
+	switch (n) {
+		PERFORM(SIGNAL, sys_signal);
+		PERFORM(RETYPE, sys_retype);
+		PERFORM(COPY, sys_copy);
+		PERFORM(MOVE, sys_move);
+		PERFORM(DELETE, sys_delete);
+		PERFORM(REVOKE, sys_revoke);
+		PERFORM(PAGETABLE_LINK, sys_pagetable_link);
+		PERFORM(MAP, sys_map);
+		PERFORM(UNMAP, sys_unmap);
+		PERFORM(THREAD_CONFIGURE, sys_thread_configure);
+		PERFORM(VCPU_CONFIGURE, sys_vcpu_configure);
+		PERFORM(RESUME, sys_resume);
+		PERFORM(SUSPEND, sys_suspend);
+		PERFORM(PORTAL_CREATE, sys_portal_create);
+		PERFORM(RECALL, sys_recall);
+		PERFORM(IRQ_BIND, sys_irq_bind);
+		PERFORM(IRQ_ACK, sys_irq_ack);
+		PERFORM(PORT_IN, sys_port_in);
+		PERFORM(PORT_OUT, sys_port_out);
+		PERFORM(MC_BIND, sys_mc_bind);
+		PERFORM(MC_HARVEST, sys_mc_harvest);
+		PERFORM(MC_POISON, sys_mc_poison);
+		PERFORM(MC_THAW, sys_mc_thaw);
+		PERFORM(DEBUG_WRITE, sys_debug_write);
+		PERFORM(CPU_START, sys_cpu_start);
+	default: /* call and reply never come here: entry.S */
+		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+	}
+}
 
 #define SYSCALL_LENGTH 2 /* bytes of the instruction */
 
@@ -556,7 +562,7 @@ static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 	lock_take();
 	if (!cpu->disturbed) {
 		e->rip += SYSCALL_LENGTH;
-		with_lock[n](e);
+		perform_locked(e, n);
 	}
 	lock_drop();
 }
@@ -567,6 +573,6 @@ void syscall_dispatch(struct ec *e)
 
 	if (n >= CAIRN_CALL_COUNT)
 		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
-	else if (!without_lock[n] || !without_lock[n](e))
+	else if (!perform_here(e, n))
 		dispatch_locked(e, n);
 }

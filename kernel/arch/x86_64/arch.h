@@ -59,8 +59,14 @@ void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
 /* ---- fpu.c ---- */
-/* Turns the FPU of this CPU on, XSAVE where there is any; the first call decides for all CPUs. */
-void fpu_init(void);
+/* Turns the FPU of this CPU on, XSAVE where there is any; the first one decides for all. */
+void fpu_init(int first);
+
+/*
+ * Makes other instructions of those at `from` to `to`: a prefix, 0F, opcode, and ModRM, to whose reg field `reg` is added. Only
+ * on the boot tables, which let the kernel write its text.
+ */
+void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg);
 
 /* ---- paging.c ---- */
 struct ram {

@@ -105,7 +105,6 @@ static void control_registers(void)
 		cr4 |= CR4_UMIP;
 	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP) & ~(CR0_TS | 1ul << 2 | 3ul << 29));
 	write_cr4(cr4);
-	fpu_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
 	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
@@ -150,6 +149,8 @@ void cpu_init(struct percpu *p)
 	tables_init(p);
 	panic_has_idt = 1;
 	control_registers();
+	fpu_init(!p->cpu.index);
+	speculation_init(!p->cpu.index);
 	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);
@@ -179,6 +180,18 @@ void fpu_trap_next(struct cpu *cpu)
 {
 	write_cr0(read_cr0() | CR0_TS);
 	cpu->ts = 1;
+}
+
+void guest_changed(struct cpu *cpu, struct ec *next)
+{
+	struct ec *last = cpu->last_guest;
+
+	/* Guests of different VMMs have had their barrier when CR3 changed. */
+	if (last && last->guest_slot != next->guest_slot && last->cr3 == next->cr3 && (speculation & SPECULATION_IBPB))
+		predictor_barrier();
+	cpu->last_guest = next;
+	next->flush_seen = cpu->guest_flush;
+	svm_flush(next);
 }
 
 /* entry.S: there is work before the next return. */
