@@ -85,8 +85,8 @@ static bool open_description(void)
 
 int main(void)
 {
-	cairn_log("1 CPU(s), %lu MiB of memory, %s build",
-		  (unsigned long)(boot->memory_size >> 20), boot->debug ? "debug" : "release");
+	cairn_log("1 CPU(s), %lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
+		  boot->debug ? "debug" : "release");
 	space_adopt(&root_space, &root_domain, ROOT_SPACE);
 	if (!slots_init() || !memory_init() || !image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include "check.h"
+#include "guest.h"
 #include "worker.h"
 
 #define ARENA_BITS 23 /* 8 MiB: room for 2 MiB Frames and much else */
@@ -85,6 +86,7 @@ void in_arena(void (*test)(void))
 	forge_use(before);
 	forge_release(mark);
 	workers_reset();
+	guests_reset();
 }
 
 static const struct suite {
@@ -101,6 +103,8 @@ static const struct suite {
 	{"faults", suite_faults},
 	{"registers", suite_registers},
 	{"fpu", suite_fpu},
+	{"isolation", suite_isolation},
+	{"leaks", suite_leaks},
 	{"vcpu", suite_vcpu},
 	{"lifetimes", suite_lifetimes},
 	{"machinecheck", suite_machinecheck},

@@ -11,6 +11,7 @@
 #define MSR_SPEC_CTRL	      0x48u
 #define MSR_PRED_CMD	      0x49u
 #define MSR_ARCH_CAPABILITIES 0x10au
+#define MSR_FLUSH_CMD	      0x10bu
 #define MSR_DE_CFG	      0xc0011029u
 
 enum cpu_vendor cpu_vendor;
@@ -45,6 +46,7 @@ struct model {
 #define LFENCE	 SPECULATION_LFENCE
 #define ZENBLEED SPECULATION_ZENBLEED
 #define AIBRS	 SPECULATION_AIBRS
+#define L1D	 SPECULATION_L1D
 #define MELTDOWN SPECULATION_MELTDOWN
 #define MDS	 SPECULATION_MDS
 
@@ -53,9 +55,11 @@ static const struct model models[] = {
 	INTEL("Haswell, first microcode", 0x306c3, RTM, 0, 0, MDS | MELTDOWN, "open to MDS, open to Meltdown", 0),
 	INTEL("Broadwell with IBRS only", 0x406f1, RTM, 0x0c000000, 0, IBPB | STIBP | MDS | MELTDOWN,
 	      "STIBP, IBPB, open to MDS, open to Meltdown", 2),
-	INTEL("Skylake-SP", 0x50654, RTM, F7_SKYLAKE, 0x4, IBPB | STIBP | VERW | MELTDOWN,
-	      "STIBP, IBPB, VERW, open to Meltdown", 2),
-	INTEL("Skylake-SP without ARCH_CAPABILITIES", 0x50654, RTM, 0x9c000400, ~0ull, IBPB | STIBP | VERW | MELTDOWN,
+	INTEL("Skylake-SP", 0x50654, RTM, F7_SKYLAKE, 0x4, IBPB | STIBP | L1D | VERW | MELTDOWN,
+	      "STIBP, IBPB, L1D flush, VERW, open to Meltdown", 2),
+	INTEL("Skylake-SP without ARCH_CAPABILITIES", 0x50654, RTM, 0x9c000400, ~0ull, IBPB | STIBP | L1D | VERW | MELTDOWN,
+	      "STIBP, IBPB, L1D flush, VERW, open to Meltdown", 2),
+	INTEL("Skylake-SP under a VMM that flushes L1D", 0x50654, RTM, F7_SKYLAKE, 0xc, IBPB | STIBP | VERW | MELTDOWN,
 	      "STIBP, IBPB, VERW, open to Meltdown", 2),
 	INTEL("Cascade Lake", 0x50657, RTM, F7_SKYLAKE, 0xab, IBRS | IBPB | VERW, "IBRS, IBPB, VERW", 1),
 	INTEL("Cascade Lake, TSX off", 0x50657, 0, F7_SKYLAKE, 0xab, IBRS | IBPB, "IBRS, IBPB", 1),
@@ -84,7 +88,7 @@ static const struct model models[] = {
 static struct {
 	const struct model *m;
 	uint32_t max, max_extended;
-	uint64_t spec_ctrl, pred_cmd, efer, de_cfg;
+	uint64_t spec_ctrl, pred_cmd, flush_cmd, efer, de_cfg;
 	char said[256];
 	/* FPU */
 	uint32_t xsave, xsaveopt;
@@ -156,6 +160,9 @@ static uint64_t *msr_of(uint32_t msr, uint64_t *may)
 	case MSR_PRED_CMD:
 		*may = 1;
 		return (intel ? m->f7d >> 26 & 1 : m->e8b >> 12 & 1) ? &cpu.pred_cmd : NULL;
+	case MSR_FLUSH_CMD:
+		*may = 1;
+		return m->f7d >> 28 & 1 ? &cpu.flush_cmd : NULL;
 	case MSR_EFER:
 		*may = !intel && (m->e21a >> 8 & 1) ? 1ul << 21 : 0;
 		return &cpu.efer;
@@ -173,7 +180,7 @@ uint64_t rdmsr(uint32_t msr)
 
 	if (msr == MSR_ARCH_CAPABILITIES && cpu.m->vendor == VENDOR_INTEL && cpu.m->f7d >> 29 & 1)
 		return cpu.m->arch;
-	if (!value || msr == MSR_PRED_CMD)
+	if (!value || msr == MSR_PRED_CMD || msr == MSR_FLUSH_CMD)
 		fail_msg("%s: RDMSR of 0x%x is a #GP", cpu.m->name, msr);
 	return *value;
 }
@@ -233,6 +240,30 @@ static int fresh_sites(void **state)
 	return 0;
 }
 
+/* What the path does: MSRs that this model has, at the right moments. */
+static void one_then_another_guest(void)
+{
+	struct ec guest = {.guest_slot = 5}, other = {.guest_slot = 6}, sibling = {.guest_slot = 6};
+	struct cpu here = {.guest_slot = 5};
+	int ibpb = (speculation & IBPB) != 0, l1d = (speculation & L1D) != 0;
+
+	assert_int_equal((speculation & SPECULATION_SPACE) != 0, ibpb || l1d);
+	here.last_guest = &guest;
+	speculation_space(&here);
+	assert_int_equal(cpu.pred_cmd, ibpb);
+	assert_int_equal(cpu.flush_cmd, 0);
+	assert_ptr_equal(here.last_guest, l1d ? NULL : &guest); /* then speculation_guest is called */
+	cpu.pred_cmd = 0;
+	speculation_guest(&here, &guest);
+	assert_int_equal(cpu.pred_cmd, 0);
+	assert_int_equal(cpu.flush_cmd, l1d);
+	speculation_guest(&here, &other);
+	assert_int_equal(cpu.pred_cmd, ibpb);
+	cpu.pred_cmd = 0;
+	speculation_guest(&here, &sibling);
+	assert_int_equal(cpu.pred_cmd, 0);
+}
+
 static void each_model_gets_what_it_needs_and_nothing_it_lacks(void **state)
 {
 	size_t i;
@@ -253,10 +284,7 @@ static void each_model_gets_what_it_needs_and_nothing_it_lacks(void **state)
 		assert_true(strlen(cpu.said) < 100);
 		/* VERW 0x2010(%rip), or still NOPW */
 		assert_memory_equal(verw_site, m->want & VERW ? "\x66\x0f\x00\x2d\x10\x20" : "\x66\x0f\x1f\x05\x10\x20", 6);
-		/* What the path does is there. */
-		if (speculation & IBPB)
-			predictor_barrier();
-		assert_int_equal(cpu.pred_cmd, speculation & IBPB ? 1 : 0);
+		one_then_another_guest();
 	}
 }
 

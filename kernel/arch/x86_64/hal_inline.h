@@ -10,10 +10,9 @@
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
 extern const uint8_t clean_fpu[FPU_CLEAN];
 
-/* Rare halves, in cpu.c and svm/svm.c. */
+/* Rare halves, in cpu.c and guest.c. */
 void fpu_trap_next(struct cpu *cpu);
 void fpu_untrap(struct cpu *cpu);
-void svm_flush(struct ec *v);
 void guest_changed(struct cpu *cpu, struct ec *next);
 
 static inline struct cpu *hal_cpu(void)
@@ -109,8 +108,8 @@ static inline void switch_space(struct cpu *cpu, struct ec *next)
 		cpu->cr3 = next->cr3;
 		write_cr3(next->cr3);
 		clear_selectors();
-		if (__builtin_expect(speculation & SPECULATION_IBPB, 0))
-			predictor_barrier(); /* an address space is a protection domain */
+		if (__builtin_expect(speculation & SPECULATION_SPACE, 0))
+			speculation_space(cpu);
 	}
 }
 

@@ -6,6 +6,7 @@
 #define MSR_SPEC_CTRL	      0x48
 #define MSR_PRED_CMD	      0x49
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_FLUSH_CMD	      0x10b
 #define MSR_DE_CFG	      0xc0011029
 #define EFER_AIBRSE	      (1ul << 21)
 
@@ -25,9 +26,10 @@ static int has(uint64_t bits, uint32_t n)
 
 static uint32_t choose_intel(void)
 {
-	/* EBX 11: RTM. EDX 10: MD_CLEAR; 26: IBRS and IBPB; 27: STIBP; 29: IA32_ARCH_CAPABILITIES. */
+	/* EBX 11: RTM. EDX 10: MD_CLEAR; 26: IBRS and IBPB; 27: STIBP; 28: L1D_FLUSH; 29: IA32_ARCH_CAPABILITIES. */
 	struct cpuid f = leaf(7);
-	/* 0: RDCL_NO; 1: IBRS_ALL; 5: MDS_NO; 8: TAA_NO; 17: FB_CLEAR and 28: RFDS_CLEAR: VERW is needed, and helps. */
+	/* 0: RDCL_NO, and no L1TF; 1: IBRS_ALL; 3: SKIP_L1DFL_VMENTRY; 5: MDS_NO; 8: TAA_NO; 17, 28: FB_CLEAR, RFDS_CLEAR, for
+	 * which VERW is needed. */
 	uint64_t arch = has(f.d, 29) ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
 	uint32_t on = 0;
 
@@ -35,6 +37,8 @@ static uint32_t choose_intel(void)
 		on |= SPECULATION_IBPB | (has(arch, 1) ? SPECULATION_IBRS : 0);
 	if (has(f.d, 27) && !(on & SPECULATION_IBRS)) /* which covers the other thread of the core */
 		on |= SPECULATION_STIBP;
+	if (has(f.d, 28) && !has(arch, 0) && !has(arch, 3))
+		on |= SPECULATION_L1D;
 	if (has(arch, 17) || has(arch, 28))
 		on |= SPECULATION_VERW;
 	if (!has(arch, 5) || (has(f.b, 11) && !has(arch, 8)))
@@ -74,8 +78,8 @@ static uint32_t choose_amd(void)
 
 static void report(void)
 {
-	static const char *const names[] = {"IBRS", "automatic IBRS", "STIBP",	     "LFENCE",		"Zenbleed fix",
-					    "IBPB", "VERW",	      "open to MDS", "open to Meltdown"};
+	static const char *const names[] = {"IBRS", "automatic IBRS", "STIBP", "LFENCE",      "Zenbleed fix",
+					    "IBPB", "L1D flush",      "VERW",  "open to MDS", "open to Meltdown"};
 	const char *before = "cairn: speculation: ";
 	uint32_t i;
 
@@ -107,7 +111,21 @@ void speculation_init(int first)
 		wrmsr(MSR_DE_CFG, rdmsr(MSR_DE_CFG) | de_cfg);
 }
 
-void predictor_barrier(void)
+void speculation_space(struct cpu *cpu)
 {
-	wrmsr(MSR_PRED_CMD, 1);
+	if (speculation & SPECULATION_IBPB)
+		wrmsr(MSR_PRED_CMD, 1);
+	if (speculation & SPECULATION_L1D)
+		cpu->last_guest = NULL; /* speculation_guest will be called */
+}
+
+void speculation_guest(struct cpu *cpu, const struct ec *next)
+{
+	/* Two guests of one VMM: no address space came between them. */
+	if (cpu->guest_slot != next->guest_slot && (speculation & SPECULATION_IBPB))
+		wrmsr(MSR_PRED_CMD, 1);
+	cpu->guest_slot = next->guest_slot;
+	/* L1TF: what others left, their FPU state above all. From here to the entry only what is the guest's is loaded. */
+	if (speculation & SPECULATION_L1D)
+		wrmsr(MSR_FLUSH_CMD, 1);
 }
