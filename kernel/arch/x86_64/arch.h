@@ -60,8 +60,14 @@ void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
 /* ---- fpu.c ---- */
-/* Turns the FPU of this CPU on, XSAVE where there is any; the first call decides for all CPUs. */
-void fpu_init(void);
+/* Turns the FPU of this CPU on, XSAVE where there is any; the first one decides for all. */
+void fpu_init(int first);
+
+/*
+ * Makes other instructions of those at `from` to `to`: a prefix, 0F, opcode, and ModRM, to whose reg field `reg` is added. Only
+ * on the boot tables, which let the kernel write its text.
+ */
+void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg);
 
 /* ---- paging.c ---- */
 struct ram {
@@ -99,7 +105,6 @@ void irq_window(void);
 /* ---- guest.c: the backend of this machine ---- */
 /* Turns it on, on each CPU; a sentence that says what is missing, or NULL. */
 const char *guest_init(struct percpu *p);
-void guest_flush(struct ec *v);
 /* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
 void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
 extern uint8_t guest_vmx; /* 1: VMX, 0: SVM; known to entry.S */

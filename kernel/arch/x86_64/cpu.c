@@ -113,7 +113,6 @@ static void control_registers(void)
 		cr4 |= CR4_UMIP;
 	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP) & ~(CR0_TS | 1ul << 2 | 3ul << 29));
 	write_cr4(cr4);
-	fpu_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
 	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
@@ -158,6 +157,8 @@ void cpu_init(struct percpu *p)
 	tables_init(p);
 	panic_has_idt = 1;
 	control_registers();
+	fpu_init(!p->cpu.index);
+	speculation_init(!p->cpu.index);
 	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);

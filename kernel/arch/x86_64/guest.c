@@ -65,12 +65,15 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 	return 0;
 }
 
-void guest_flush(struct ec *v)
+void guest_changed(struct cpu *cpu, struct ec *next)
 {
+	speculation_guest(cpu, next);
+	cpu->last_guest = next;
+	next->flush_seen = cpu->guest_flush;
 	if (use_vmx())
-		vmx_flush(v);
+		vmx_flush(next);
 	else
-		svm_flush(v);
+		svm_flush(next);
 }
 
 void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
