@@ -200,10 +200,8 @@ void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w
 /* The reply of `h` reaches a thread that called. */
 static inline void reply_message(struct ec *h, struct ec *to, struct words *m)
 {
-	struct words none = {0};
-
 	if (m->count > 4 && hal_copy(h->buffer->words + 4, to->buffer->words + 4, m->count - 4)) {
-		set_results(to, CAIRN_ERR_ABORTED, &none);
+		call_refused(to, CAIRN_ERR_ABORTED);
 		return;
 	}
 	set_results(to, CAIRN_OK, m);
@@ -240,8 +238,7 @@ static void sender_abort(struct ec *from)
 	from->partner = NULL;
 	if (from->call_kind == CALL_MESSAGE) {
 		from->status = EC_READY;
-		from->gpr[GPR_RAX] = CAIRN_ERR_ABORTED;
-		from->gpr[GPR_RDI] = 0;
+		call_refused(from, CAIRN_ERR_ABORTED);
 		chain_update(from->root);
 	} else {
 		/* A fault or an exit that nobody will answer: it stops (stop_dying), and takes its own callers along. */

@@ -52,11 +52,16 @@ void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t 
 /* Says what and where, and stops the machine. */
 _Noreturn void hal_panic(const char *what);
 extern uint64_t hal_tsc_khz;
+static inline uint64_t hal_ticks(uint64_t us)
+{
+	return us * hal_tsc_khz / 1000;
+}
 
 /* ---- Page bytes: what each page of RAM is used as ---- */
 
 #define PAGE_POISONED 0x80u
-#define PAGE_TYPE     0x7fu
+#define PAGE_BOUND    0x20u /* somebody's message buffer or state page */
+#define PAGE_TYPE     0x5fu
 #define PAGE_USER     0u    /* Untyped or Frame memory; else an enum cairn_type, or: */
 #define PAGE_KERNEL   0x40u /* the kernel's own */
 #define PAGE_GUEST_PT 0x41u /* PageTable of a guest space (CAP_PAGETABLE: of a host space) */

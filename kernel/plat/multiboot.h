@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #define MULTIBOOT_MAGIC	  0x2badb002u
-#define MULTIBOOT_CMDLINE (1u << 2)
 #define MULTIBOOT_MMAP	  (1u << 6)
 
 struct multiboot_info {

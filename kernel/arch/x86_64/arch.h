@@ -8,6 +8,13 @@
 #include <cairn/boot.h>
 #include "x86.h"
 
+/* SDM vol. 3, 8.7. */
+struct tss {
+	uint32_t reserved;
+	uint64_t rsp0, rsp1, rsp2, reserved1, ist[7], reserved2;
+	uint16_t reserved3, io_map;
+} __attribute__((packed));
+
 /* Everything one CPU needs; cpu comes first: GS points to it. */
 struct percpu {
 	struct cpu cpu;
@@ -16,7 +23,7 @@ struct percpu {
 	uint32_t banks;		  /* of machine-check registers */
 	uint64_t mc_rip, mc_addr; /* of the last record in the kernel */
 	uint64_t gdt[8];
-	uint8_t tss[104] __attribute__((aligned(16)));
+	struct tss tss __attribute__((aligned(16)));
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
 	uint8_t host_vmcb[4096] __attribute__((aligned(4096)));
 	uint8_t host_save[4096] __attribute__((aligned(4096))); /* SVM: VM_HSAVE_PA; VMX: VMXON region */

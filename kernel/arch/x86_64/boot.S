@@ -45,16 +45,14 @@ boot_entry:
 
 no_long_mode:
 	mov $PHYS(no_long_mode_text), %esi
-3:	lodsb
-	test %al, %al
-	jz 4f
+	mov $no_long_mode_end - no_long_mode_text, %ecx
 	mov $0x3f8, %dx
-	outb %al, %dx
-	jmp 3b
+	rep outsb
 4:	hlt
 	jmp 4b
 no_long_mode_text:
-	.asciz "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
+	.ascii "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
+no_long_mode_end:
 
 	.code64
 boot_64:

@@ -15,7 +15,7 @@
 static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
 static uint32_t ram_count, device_count;
 static struct boot_info info;
-static uint64_t image_size;
+static uint64_t image_size, top; /* top: the end of RAM */
 extern char kernel_end[], ap_start[], ap_end[];
 
 static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
@@ -51,6 +51,7 @@ static void ram_add(uint64_t base, uint64_t end)
 	if (end > WINDOW_LIMIT)
 		end = WINDOW_LIMIT;
 	region_add(ram, &ram_count, base, end);
+	top = end > top ? end : top;
 	region_take(device, &device_count, base, end);
 }
 
@@ -75,25 +76,6 @@ static void read_memory_map(const struct multiboot_info *mb)
 		}
 		at += m->size + 4;
 	}
-}
-
-/* QEMU puts the file's name first. */
-static void read_cmdline(const struct multiboot_info *mb)
-{
-	const char *s = (const char *)(uint64_t)mb->cmdline, *p;
-	uint32_t n = 0;
-
-	if (!(mb->flags & MULTIBOOT_CMDLINE) || !mb->cmdline)
-		return;
-	for (p = s; *p && *p != ' '; p++)
-		if (*p == '/') {
-			while (*s && *s != ' ')
-				s++;
-			s += *s == ' ';
-			break;
-		}
-	while (*s && n < sizeof(info.cmdline) - 1)
-		info.cmdline[n++] = *s++;
 }
 
 static uint64_t check_image(void)
@@ -123,17 +105,6 @@ static uint64_t choose_carve(uint64_t size)
 	if (!best)
 		hal_panic("too little memory for the kernel's tables");
 	return best;
-}
-
-static uint64_t memory_top(void)
-{
-	uint64_t top = 0;
-	uint32_t i;
-
-	for (i = 0; i < ram_count; i++)
-		if (ram[i].end > top)
-			top = ram[i].end;
-	return top;
 }
 
 static void mark(uint64_t base, uint64_t end, uint8_t byte)
@@ -348,7 +319,7 @@ static void largest_first(void)
 void boot_main(uint32_t magic, const struct multiboot_info *mb)
 {
 	static struct image_header header;
-	uint64_t carve, top;
+	uint64_t carve;
 	const char *missing;
 
 	serial_init();
@@ -362,10 +333,8 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	if (magic != MULTIBOOT_MAGIC)
 		hal_panic("started by something that is no multiboot1 boot loader");
 	read_memory_map(mb);
-	read_cmdline(mb);
 	image_size = check_image();
 	__builtin_memcpy(&header, (const void *)IMAGE_PHYS, sizeof(header));
-	top = memory_top();
 	ram_take(LOW_MEMORY, image_phys(kernel_end));
 	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
 	carve = choose_carve(carve_size(top));

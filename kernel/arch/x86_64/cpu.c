@@ -64,17 +64,9 @@ uint64_t idt_base(void)
 	return (uint64_t)idt;
 }
 
-static void put64(uint8_t *p, uint64_t v)
-{
-	uint32_t i;
-
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
 static void tables_init(struct percpu *p)
 {
-	uint64_t tss = (uint64_t)p->tss;
+	uint64_t tss = (uint64_t)&p->tss;
 	struct pointer *gdtr = (struct pointer *)p->cpu.gdtr;
 	struct pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
 	uint64_t mc_top = (uint64_t)p->ist_mc + IST_SIZE - 16;
@@ -86,12 +78,12 @@ static void tables_init(struct percpu *p)
 	p->gdt[5] = 0x00affb000000ffff; /* user code */
 	p->gdt[6] = 103 | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
 	p->gdt[7] = tss >> 32;
-	put64(p->tss + 4, p->cpu.stack_top);
-	put64(p->tss + 36 + 8 * (IST_DF - 1), (uint64_t)p->ist_df + IST_SIZE);
-	put64(p->tss + 36 + 8 * (IST_NMI - 1), (uint64_t)p->ist_nmi + IST_SIZE);
-	put64(p->tss + 36 + 8 * (IST_MC - 1), mc_top);
+	p->tss.rsp0 = p->cpu.stack_top;
+	p->tss.ist[IST_DF - 1] = (uint64_t)p->ist_df + IST_SIZE;
+	p->tss.ist[IST_NMI - 1] = (uint64_t)p->ist_nmi + IST_SIZE;
+	p->tss.ist[IST_MC - 1] = mc_top;
 	*(uint64_t *)mc_top = (uint64_t)&p->cpu;
-	p->tss[102] = 104; /* no I/O bitmap: no user ports */
+	p->tss.io_map = sizeof(p->tss); /* none: no user ports */
 
 	*gdtr = (struct pointer){sizeof(p->gdt) - 1, (uint64_t)p->gdt};
 	__asm__ volatile("lgdt %0; lidt %1" : : "m"(*gdtr), "m"(idtr));
