@@ -174,10 +174,8 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 
 static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	if (!s->live)
-		return CAIRN_ERR_CAP;
-	if (s->type != CAP_PORTAL)
-		return CAIRN_ERR_TYPE;
+	if (!slot_is(s, CAP_PORTAL))
+		return s->live ? CAIRN_ERR_TYPE : CAIRN_ERR_CAP;
 	if (!s->r_signal)
 		return CAIRN_ERR_RIGHTS;
 	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
@@ -434,7 +432,7 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL || hal_vcpu_read(v, class, slots[slot].count) ||
+	if (!slot_is(&slots[slot], CAP_PORTAL) || hal_vcpu_read(v, class, slots[slot].count) ||
 	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
@@ -457,8 +455,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
+	if (!slot_is(&slots[slot], CAP_PORTAL) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}

@@ -81,7 +81,7 @@ static int signal_here(struct ec *e)
 	const struct slot *s = &slots[hal_select(e->table_first, e->table_count, ARG1(e))];
 	struct ec *t;
 
-	if (!s->live || s->type != CAP_THREAD || !s->r_signal)
+	if (!slot_is(s, CAP_THREAD) || !s->r_signal)
 		return 0;
 	hal_speculation_barrier();
 	t = hal_window(s->base);
