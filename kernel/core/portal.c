@@ -116,7 +116,7 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
 	hal_speculation_barrier(); /* `h` is a thread: from here on its pointers are followed */
-	if (!h->handler || h->status == EC_STOPPED)
+	if (h->cpu != hal_cpu()->index || !h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
 	if (h->status != EC_IDLE) {
 		queue_by_priority(h, from, badge, &m);
@@ -139,13 +139,15 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 					   struct words m)
 {
 	struct ec *h = hal_window(p->base);
+	uint8_t status = h->status;
 
+	hal_order(); /* that of a new one is read before another CPU makes it its own */
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
+	if (status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
 		return enter_slowly(h, from, p->badge, m);
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
@@ -174,10 +176,8 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 
 static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	if (!s->live)
-		return CAIRN_ERR_CAP;
-	if (s->type != CAP_PORTAL)
-		return CAIRN_ERR_TYPE;
+	if (!slot_is(s, CAP_PORTAL))
+		return s->live ? CAIRN_ERR_TYPE : CAIRN_ERR_CAP;
 	if (!s->r_signal)
 		return CAIRN_ERR_RIGHTS;
 	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
@@ -434,7 +434,7 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL || hal_vcpu_read(v, class, slots[slot].count) ||
+	if (!slot_is(&slots[slot], CAP_PORTAL) || hal_vcpu_read(v, class, slots[slot].count) ||
 	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
@@ -457,8 +457,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
+	if (!slot_is(&slots[slot], CAP_PORTAL) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}
