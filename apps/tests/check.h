@@ -28,6 +28,7 @@ void suite_isolation(void);
 void suite_leaks(void);
 void suite_time(void);
 void suite_limits(void);
+void suite_cpus(void);
 void suite_fpu(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);
