@@ -115,6 +115,7 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 /* The rest of portal_enter: handler `h` is not simply waiting, or there are more words than registers. */
 static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
+	hal_speculation_barrier(); /* `h` is a thread: from here on its pointers are followed */
 	if (!h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
 	if (h->status != EC_IDLE) {
@@ -125,7 +126,7 @@ static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, badge, m);
 	if (!h->suspended) {
-		hal_switch_call(hal_cpu(), from, h);
+		hal_switch_call(hal_cpu(), from, h, from->kind == EC_VCPU);
 		return CAIRN_OK;
 	}
 	h->fpu_fresh = 1;
@@ -149,7 +150,7 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, p->badge, m);
-	hal_switch_call(cpu, from, h);
+	hal_switch_call(cpu, from, h, kind == CALL_EXIT);
 	return CAIRN_OK;
 }
 
@@ -171,11 +172,9 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 	set_results(e, st, &none);
 }
 
-static ALWAYS_INLINE status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
+static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
-
-	if (sel >= e->table_count || !s->live)
+	if (!s->live)
 		return CAIRN_ERR_CAP;
 	if (s->type != CAP_PORTAL)
 		return CAIRN_ERR_TYPE;
@@ -188,11 +187,12 @@ void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w
 {
 	struct cpu *cpu = hal_cpu();
 	struct ec *e = cpu->current;
+	const struct slot *p = &slots[hal_select(e->table_first, e->table_count, sel)];
 	struct words m = {w1, w2, w3, w4, count};
-	status_t st = check_call(e, sel, count);
+	status_t st = check_call(p, count);
 
 	if (st == CAIRN_OK)
-		st = portal_enter(cpu, e, &slots[e->table_first + (uint32_t)sel], CALL_MESSAGE, m);
+		st = portal_enter(cpu, e, p, CALL_MESSAGE, m);
 	if (st != CAIRN_OK)
 		call_refused(e, st);
 }
@@ -200,10 +200,8 @@ void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w
 /* The reply of `h` reaches a thread that called. */
 static inline void reply_message(struct ec *h, struct ec *to, struct words *m)
 {
-	struct words none = {0};
-
 	if (m->count > 4 && hal_copy(h->buffer->words + 4, to->buffer->words + 4, m->count - 4)) {
-		set_results(to, CAIRN_ERR_ABORTED, &none);
+		call_refused(to, CAIRN_ERR_ABORTED);
 		return;
 	}
 	set_results(to, CAIRN_OK, m);
@@ -240,8 +238,7 @@ static void sender_abort(struct ec *from)
 	from->partner = NULL;
 	if (from->call_kind == CALL_MESSAGE) {
 		from->status = EC_READY;
-		from->gpr[GPR_RAX] = CAIRN_ERR_ABORTED;
-		from->gpr[GPR_RDI] = 0;
+		call_refused(from, CAIRN_ERR_ABORTED);
 		chain_update(from->root);
 	} else {
 		/* A fault or an exit that nobody will answer: it stops (stop_dying), and takes its own callers along. */
@@ -433,19 +430,18 @@ status_t vcpu_recall(struct ec *v)
 
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 {
-	uint64_t s = v->exit_base + class;
-	uint32_t slot = v->table_first + (uint32_t)s;
+	uint32_t slot = (uint32_t)hal_select(v->table_first, v->table_count, v->exit_base + class);
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    hal_vcpu_read(v, class, slots[slot].count) || portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
+	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL || hal_vcpu_read(v, class, slots[slot].count) ||
+	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
 
 void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t address, int poison)
 {
-	uint32_t slot = e->table_first + e->supervisor;
+	uint32_t slot = (uint32_t)hal_select(e->table_first, e->table_count, e->supervisor);
 	struct words m = {vector | (poison ? 1u << 8 : 0u), error, address, e->rip, MESSAGE_WORDS};
 
 	e->mode = MODE_IRET;
@@ -461,7 +457,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
+	if (!slot_live(slot) || slots[slot].type != CAP_PORTAL ||
 	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);

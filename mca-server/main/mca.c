@@ -159,6 +159,21 @@ static void harvest(struct mca *mca)
 		end_pass(mca);
 }
 
+/* Perhaps the root-task, on another CPU, is just building it anew: said when that lasts. */
+static void cannot_thaw(struct mca *mca, uint32_t vm, cairn_status_t status)
+{
+	struct mca_vm *v = &mca->state->vm[vm];
+	uint64_t now = mca->system->now();
+
+	if (!v->thaw_fails)
+		v->thaw_fails = now;
+	if (v->thaw_said || now - v->thaw_fails < mca_ticks(mca, MCA_ANSWER_US))
+		return;
+	v->thaw_said = true;
+	events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d",
+		   mca->info->vms[vm].name, (int)status);
+}
+
 /* All of a VM's vCPUs; says so when that is news. */
 static void thaw(struct mca *mca, uint32_t vm)
 {
@@ -173,27 +188,25 @@ static void thaw(struct mca *mca, uint32_t vm)
 		if (status != CAIRN_OK)
 			failed = status;
 	}
-	if (failed == CAIRN_OK && v->thawed < mca->state->verdict_epoch)
-		events_add(mca->events, "vm %s thawed", name);
-	else if (failed != CAIRN_OK && !v->thaw_failed)
-		events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d", name,
-			   (int)failed);
-	v->thaw_failed = failed != CAIRN_OK;
+	if (failed != CAIRN_OK) {
+		cannot_thaw(mca, vm, failed);
+		return;
+	}
+	events_add(mca->events, "vm %s thawed", name);
+	v->thaw_fails = 0;
+	v->thaw_said = false;
 	v->thawed = mca->state->verdict_epoch;
 }
 
-/*
- * A VM goes on when every exception is decided and its vmm-server has queued what it was told of.
- * It is repeated at each turn, because a VM that is built anew has new vCPUs, which know of no
- * verdict.
+/* A VM goes on when every exception is decided and its vmm-server has queued what it was told of.
  */
 static void thaw_all(struct mca *mca)
 {
-	for (uint32_t i = 0; mca->state->verdict_epoch && i < mca->info->vm_count && i < SYSTEM_VMS;
-	     i++) {
+	for (uint32_t i = 0; i < mca->info->vm_count && i < SYSTEM_VMS; i++) {
 		const struct mca_vm *v = &mca->state->vm[i];
 
-		if (!v->dead && v->kill == MCA_KILL_NONE && !v->owed)
+		if (v->thawed < mca->state->verdict_epoch && !v->dead && v->kill == MCA_KILL_NONE &&
+		    !v->owed)
 			thaw(mca, i);
 	}
 }

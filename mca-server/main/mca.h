@@ -44,14 +44,15 @@ enum mca_kill {
 };
 
 struct mca_vm {
-	bool dead;	    /* killed; not thawed again in this life */
-	bool thaw_failed;   /* said once */
-	enum mca_kill kill; /* to be killed, and why */
-	uint64_t kill_spa;  /* … for which page */
-	uint64_t thawed;    /* epoch up to which it may enter */
-	uint64_t sequence;  /* of the newest notice */
-	uint64_t deadline;  /* TSC, while it owes an answer for which it is frozen */
-	uint32_t owed;	    /* such answers */
+	bool dead;	     /* killed; not thawed again in this life */
+	bool thaw_said;	     /* that it cannot be thawed */
+	uint64_t thaw_fails; /* TSC since when it cannot; 0: it can */
+	enum mca_kill kill;  /* to be killed, and why */
+	uint64_t kill_spa;   /* … for which page */
+	uint64_t thawed;     /* epoch up to which it may enter */
+	uint64_t sequence;   /* of the newest notice */
+	uint64_t deadline;   /* TSC, while it owes an answer for which it is frozen */
+	uint32_t owed;	     /* such answers */
 	uint32_t first, count,
 		sent;	     /* notices: oldest, how many, how many of them are in the channel */
 	uint32_t generation; /* the life that all this is about */

@@ -361,11 +361,14 @@ static void a_vm_that_was_built_anew_is_thawed_too(void **unused)
 	fake_mce(STATUS_SRAO, 0x7000, 5, MCA_CTX_IDLE, 0);
 	mca_turn(&mca);
 	assert_true(fake_runs(1));
-	fake.thawed[2] = fake.thawed[3] = 0; /* new VCpus in the same places */
+	fake_built_anew(1);
 	assert_false(fake_runs(1));
 	mca_turn(&mca);
 	assert_true(fake_runs(1));
-	assert_int_equal(fake_count("vm linux-2 thawed"), 1);
+	/* Nobody is asked to thaw what is thawed. */
+	fake.thawed[2] = 0;
+	mca_turn(&mca);
+	assert_int_equal(fake.thawed[2], 0);
 }
 
 static void a_corrected_error_is_logged_with_its_owner(void **unused)
@@ -926,12 +929,31 @@ static void a_vm_that_is_gone_is_said_once(void **unused)
 {
 	(void)unused;
 	fake.thaw_status = CAIRN_ERR_CAP;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		fake_mce(STATUS_SRAO, 0x7000 + i * 0x1000, 5, MCA_CTX_IDLE, 0);
 		mca_turn(&mca);
+		assert_int_equal(fake_count("vm linux-1 cannot be thawed"), i >= 3);
+		fake.now += 700 * FAKE_MS;
 	}
-	assert_int_equal(fake_count("vm linux-1 cannot be thawed"), 1);
 	assert_false(fake_logged("linux-1 thawed"));
+}
+
+static void a_vm_that_is_gone_for_a_moment_is_not_spoken_of(void **unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 3; i++) {
+		fake.thaw_status = CAIRN_ERR_CAP;
+		fake_mce(STATUS_SRAO, 0x7000 + i * 0x1000, 5, MCA_CTX_IDLE, 0);
+		mca_turn(&mca);
+		fake.now += 1900 * FAKE_MS;
+		mca_turn(&mca);
+		fake.thaw_status = CAIRN_OK;
+		mca_turn(&mca);
+		fake.now += 1900 * FAKE_MS;
+	}
+	assert_false(fake_logged("cannot be thawed"));
+	assert_int_equal(fake_count("vm linux-1 thawed"), 3);
+	assert_true(fake_runs(0));
 }
 
 static void polling_is_asked_for_in_time(void **unused)
@@ -1127,6 +1149,7 @@ int main(void)
 		TEST(a_range_of_pages_is_retired_as_a_whole),
 		TEST(amd_needs_succor_and_the_override_is_announced),
 		TEST(a_vm_that_is_gone_is_said_once),
+		TEST(a_vm_that_is_gone_for_a_moment_is_not_spoken_of),
 		TEST(polling_is_asked_for_in_time),
 		TEST(whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_ever),
 	};
