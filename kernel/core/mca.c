@@ -64,7 +64,7 @@ static void suspend_interrupted(struct cpu *cpu, struct ec *e)
 	} else if (!cpu->mc_restartable) {
 		ec_stop(e);
 	} else if (e->root != bound.thread && cpu->mc_sequence > rings[cpu->index].acknowledged) {
-		e->held = cpu->mc_sequence; /* a poll of the mca-server may have come first */
+		e->held = cpu->mc_sequence; /* the mca-server may have harvested it already */
 	}
 	chain_update(e->root);
 }

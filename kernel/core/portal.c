@@ -116,7 +116,7 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
 	hal_speculation_barrier(); /* `h` is a thread: from here on its pointers are followed */
-	if (!h->handler || h->status == EC_STOPPED)
+	if (h->cpu != hal_cpu()->index || !h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
 	if (h->status != EC_IDLE) {
 		queue_by_priority(h, from, badge, &m);
@@ -139,13 +139,15 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 					   struct words m)
 {
 	struct ec *h = hal_window(p->base);
+	uint8_t status = h->status;
 
+	hal_order(); /* that of a new one is read before another CPU makes it its own */
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
+	if (status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
 		return enter_slowly(h, from, p->badge, m);
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;

@@ -50,13 +50,13 @@ static inline int slot_live(uint32_t s)
 	return slots[s].live != 0;
 }
 
-/*
- * Without the lock: does `s` hold a capability of `type`, Portal or Thread? Its type is looked at first: a slot is filled before it
- * is live, and when it loses one of these, nobody is in the middle of this (derive.c).
- */
+/* Asked without the lock: what is live and of this type is that from the first field to the last. */
 static inline int slot_is(const struct slot *s, uint8_t type)
 {
-	return __atomic_load_n(&s->type, __ATOMIC_ACQUIRE) == type && __atomic_load_n(&s->live, __ATOMIC_ACQUIRE);
+	int is = s->type == type;
+
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before `live`: else it could be that of who had the slot before */
+	return is && s->live;
 }
 
 /* May `s` be a slot number at all: below SLOT_COUNT and in a page that a CapTable backs? */

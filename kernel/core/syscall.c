@@ -85,7 +85,10 @@ static int signal_here(struct ec *e)
 		return 0;
 	hal_speculation_barrier();
 	t = hal_window(s->base);
-	if (t->cpu != hal_cpu()->index || t->status == EC_NEW) /* one that is new may yet become another CPU's */
+	if (t->status == EC_NEW) /* it may yet become another CPU's */
+		return 0;
+	hal_order();
+	if (t->cpu != hal_cpu()->index)
 		return 0;
 	notify(t, s->badge);
 	e->gpr[GPR_RAX] = CAIRN_OK;
@@ -196,23 +199,13 @@ static status_t sys_thread_configure(struct ec *e, uint32_t s)
 }
 
 /* resume and suspend take either a Thread or a VCpu. */
-static status_t ask_either(enum request what, uint32_t s)
+static status_t sys_resume_suspend(struct ec *e, uint32_t s)
 {
+	enum request what = e->gpr[GPR_RAX] == CAIRN_CALL_BASE + CAIRN_CALL_RESUME ? REQ_RESUME : REQ_SUSPEND;
+
 	if (slots[s].type != CAP_THREAD && slots[s].type != CAP_VCPU)
 		return CAIRN_ERR_TYPE;
 	return slots[s].r_control ? ask(ec_of(s)->cpu, what, ec_of(s), 0) : CAIRN_ERR_RIGHTS;
-}
-
-static status_t sys_resume(struct ec *e, uint32_t s)
-{
-	(void)e;
-	return ask_either(REQ_RESUME, s);
-}
-
-static status_t sys_suspend(struct ec *e, uint32_t s)
-{
-	(void)e;
-	return ask_either(REQ_SUSPEND, s);
 }
 
 static status_t sys_portal_create(struct ec *e, uint32_t t)
@@ -438,8 +431,8 @@ static status_t perform_locked(struct ec *e, uint64_t n)
 		PERFORM(UNMAP, sys_unmap, CAP_FRAME, 0);
 		PERFORM(THREAD_CONFIGURE, sys_thread_configure, CAP_THREAD, RIGHT_CONTROL);
 		PERFORM(VCPU_CONFIGURE, vcpu_configure, CAP_VCPU, RIGHT_CONTROL);
-		PERFORM(RESUME, sys_resume, CAP_ANY, 0);
-		PERFORM(SUSPEND, sys_suspend, CAP_ANY, 0);
+		PERFORM(RESUME, sys_resume_suspend, CAP_ANY, 0);
+		PERFORM(SUSPEND, sys_resume_suspend, CAP_ANY, 0);
 		PERFORM(PORTAL_CREATE, sys_portal_create, CAP_THREAD, RIGHT_CONTROL);
 		PERFORM(RECALL, sys_recall, CAP_VCPU, RIGHT_SIGNAL);
 		PERFORM(IRQ_BIND, sys_irq_bind, CAP_IRQ, RIGHT_CONTROL);

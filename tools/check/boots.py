@@ -14,7 +14,7 @@ CPUS = {"intel": "Haswell,+svm,+npt", "amd": "EPYC", "no-xsave": "phenom,+svm,+n
 DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 # isa-debug-exit: (value << 1) | 1, and the value is 0 when all is well.
 CLEAN_END = 1
-TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
+TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 3600.0, 300.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
 # By system: builds and CPUs it runs on, and the numbers of CPUs.
 TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "intel"),
