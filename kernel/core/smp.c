@@ -81,8 +81,7 @@ void lock_take(void)
 
 	/* Each holder waits for bounded times only, and there are at most CPU_MAX before us; one that died holds it for ever. */
 	for (; (serving = __atomic_load_n(&lock_serving, __ATOMIC_ACQUIRE)) != ticket; seen = serving) {
-		if (serving != seen)
-			start = hal_now();
+		start = serving == seen ? start : hal_now();
 		mail_serve(hal_cpu());
 		wait_turn(&start, &pushed, hal_cpu());
 	}
