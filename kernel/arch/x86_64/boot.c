@@ -15,7 +15,7 @@
 static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
 static uint32_t ram_count, device_count;
 static struct boot_info info;
-static uint64_t image_size;
+static uint64_t image_size, memory_top;
 extern char kernel_end[], ap_start[], ap_end[];
 
 static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
@@ -50,14 +50,13 @@ static void ram_add(uint64_t base, uint64_t end)
 		base = LOW_MEMORY; /* firmware's */
 	if (end > WINDOW_LIMIT)
 		end = WINDOW_LIMIT;
+	if (end > memory_top)
+		memory_top = end;
 	region_add(ram, &ram_count, base, end);
 	region_take(device, &device_count, base, end);
 }
 
-static void ram_take(uint64_t base, uint64_t end)
-{
-	region_take(ram, &ram_count, base, end);
-}
+#define ram_take(base, end) region_take(ram, &ram_count, base, end)
 
 static void read_memory_map(const struct multiboot_info *mb)
 {
@@ -123,17 +122,6 @@ static uint64_t choose_carve(uint64_t size)
 	if (!best)
 		hal_panic("too little memory for the kernel's tables");
 	return best;
-}
-
-static uint64_t memory_top(void)
-{
-	uint64_t top = 0;
-	uint32_t i;
-
-	for (i = 0; i < ram_count; i++)
-		if (ram[i].end > top)
-			top = ram[i].end;
-	return top;
 }
 
 static void mark(uint64_t base, uint64_t end, uint8_t byte)
@@ -379,7 +367,7 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	read_cmdline(mb);
 	image_size = check_image();
 	__builtin_memcpy(&header, (const void *)IMAGE_PHYS, sizeof(header));
-	top = memory_top();
+	top = memory_top;
 	ram_take(LOW_MEMORY, image_phys(kernel_end));
 	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
 	carve = choose_carve(carve_size(top));
