@@ -26,6 +26,8 @@ void suite_faults(void);
 void suite_registers(void);
 void suite_isolation(void);
 void suite_leaks(void);
+void suite_time(void);
+void suite_limits(void);
 void suite_fpu(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);

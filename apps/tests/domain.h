@@ -13,6 +13,7 @@ extern const uint8_t isolation_code[];
 extern const uint8_t isolation_thread[], isolation_new_thread[], isolation_call[],
 	isolation_fault[];
 extern const uint8_t isolation_called[], isolation_ud2[], isolation_guest[], isolation_new_guest[];
+extern const uint8_t isolation_busy[], isolation_stuck[];
 
 /* The address of a place, and of the data, in such a space. */
 static inline uint64_t domain_address(const uint8_t *place)

@@ -60,6 +60,35 @@ isolation_ud2:
 	ud2
 	jmp	isolation_new_thread
 
+	/*
+	 * A thread or a guest that never stops. It adds up the time it has, and counts its turns: whenever the TSC has jumped, others
+	 * had the CPU. A guest has its interrupts off.
+	 */
+	.globl	isolation_busy
+isolation_busy:
+	rdtsc
+	shlq	$32, %rdx
+	leaq	(%rdx, %rax), %rbx
+1:	rdtsc
+	shlq	$32, %rdx
+	addq	%rdx, %rax
+	movq	%rax, %rcx
+	subq	%rbx, %rcx
+	movq	%rax, %rbx
+	cmpq	DATA(ISOLATION_GAP), %rcx
+	ja	2f
+	addq	%rcx, DATA(ISOLATION_USED)
+	jmp	1b
+2:	incq	DATA(ISOLATION_TURNS)
+	jmp	1b
+
+	/* A guest that does nothing at all, with its interrupts off. */
+	.globl	isolation_stuck
+isolation_stuck:
+	cli
+	movq	$1, DATA(ISOLATION_DONE)
+3:	jmp	3b
+
 	/* A guest: also what only ring 0 can write. CPUID exits to the VMM at each turn; no register changes. */
 	.globl	isolation_guest
 isolation_guest:

@@ -8,6 +8,8 @@
 #define ISOLATION_TURNS	 0x10
 #define ISOLATION_MASK	 0x18 /* state components for XSAVE; 0: FXSAVE */
 #define ISOLATION_FSBASE 0x20
+#define ISOLATION_USED	 0x28 /* TSC ticks that it ran, by its own account */
+#define ISOLATION_GAP	 0x30 /* so many ticks between two looks at the TSC were somebody else's */
 #define ISOLATION_IN	 0x100
 #define ISOLATION_OUT	 0x200
 #define ISOLATION_RFLAGS 0x80 /* in these two, behind the 16 general registers */
@@ -42,7 +44,7 @@ struct isolation_registers {
 };
 
 struct isolation {
-	volatile uint64_t go, done, turns, mask, fs_base, pad0[27];
+	volatile uint64_t go, done, turns, mask, fs_base, used, gap, pad0[25];
 	struct isolation_registers in;
 	uint64_t pad1[10];
 	struct isolation_registers out;

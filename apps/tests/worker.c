@@ -131,6 +131,11 @@ void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
 	make_handler(w, fn, (struct forge_thread){.captable = captable});
 }
 
+void handler_make_supervised(struct worker *w, cairn_handler_fn *fn, uint64_t supervisor)
+{
+	make_handler(w, fn, (struct forge_thread){.supervisor = supervisor});
+}
+
 void handler_make_on(struct worker *w, cairn_handler_fn *fn, uint64_t cpu)
 {
 	make_handler(w, fn, (struct forge_thread){.cpu = cpu});

@@ -43,6 +43,8 @@ bool main_wait(void);
 void handler_make(struct worker *w, cairn_handler_fn *fn);
 /* The same with another CapTable than the server's. */
 void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable);
+/* The same with a supervisor (an index in the server's CapTable). */
+void handler_make_supervised(struct worker *w, cairn_handler_fn *fn, uint64_t supervisor);
 /* The same on another CPU. */
 void handler_make_on(struct worker *w, cairn_handler_fn *fn, uint64_t cpu);
 /* From now on messages enter it here instead, with the same stack. */
