@@ -69,9 +69,10 @@ static inline void fpu_load(struct cpu *cpu, struct ec *next)
 static inline void fpu_take(struct cpu *cpu, struct ec *next)
 {
 	if (cpu->fpu_owner != next) {
-		if (cpu->ts)
+		if (cpu->ts) {
 			__asm__ volatile("clts");
-		cpu->ts = 0;
+			cpu->ts = 0;
+		}
 		fpu_save(cpu->fpu_owner);
 	}
 	fpu_load(cpu, next);
@@ -85,9 +86,10 @@ static inline void switch_fpu(struct cpu *cpu, struct ec *next)
 	if (owner == next && !next->fpu_fresh)
 		return;
 	if (owner == next->caller && owner->kind == EC_VCPU && next->cr3 == owner->cr3) {
-		if (!cpu->ts)
+		if (!cpu->ts) {
 			write_cr0(read_cr0() | CR0_TS);
-		cpu->ts = 1;
+			cpu->ts = 1;
+		}
 		return;
 	}
 	fpu_take(cpu, next);
