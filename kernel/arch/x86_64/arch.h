@@ -63,7 +63,6 @@ void cpu_prepare(struct percpu *p, uint32_t index);
 void cpu_init(struct percpu *p);
 extern enum cpu_vendor cpu_vendor;
 uint64_t idt_base(void);
-void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
 /* ---- fpu.c ---- */
@@ -75,6 +74,10 @@ void fpu_init(int first);
  * on the boot tables, which let the kernel write its text.
  */
 void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg);
+
+/* ---- speculation.c ---- */
+/* Switches on what this CPU needs; the first one decides for all, and says so. */
+void speculation_init(int first);
 
 /* ---- paging.c ---- */
 struct ram {

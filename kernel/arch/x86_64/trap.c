@@ -43,16 +43,18 @@ static void fault(struct ec *e, uint64_t vector, uint64_t error)
 
 void trap_user(struct ec *e, uint64_t vector, uint64_t error)
 {
+	hal_speculation_barrier(); /* here and below: GS, whichever way entry.S's branch was guessed (CVE-2019-1125) */
 	if (vector >= 32)
 		irq_handle(vector);
 	else if (vector == VECTOR_NM)
-		fpu_trap(e);
+		fpu_take(hal_cpu(), e); /* it runs while its guest's FPU state is live */
 	else
 		fault(e, vector, error);
 }
 
 void trap_kernel(struct trap_frame *f)
 {
+	hal_speculation_barrier();
 	if (f->vector >= 32) {
 		irq_handle(f->vector); /* in idle or irq_window */
 		if (f->rip >= (uint64_t)idle && f->rip <= (uint64_t)idle_end) {
