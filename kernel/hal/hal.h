@@ -84,6 +84,8 @@ void hal_pt_init(uint64_t pt, uint8_t kind, uint8_t level);
 void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child);
 void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint64_t phys, uint32_t rights);
 void hal_pt_poison(uint64_t pt, uint32_t index);
+/* Takes a page away for a moment: who comes there tries again until it is set to something else. */
+void hal_pt_changes(uint64_t pt, uint32_t index);
 void hal_pt_clear(uint64_t pt, uint32_t index);
 int hal_pt_used(uint64_t pt, uint32_t index);
 /* This CPU uses no old translation of `kind` any more. */

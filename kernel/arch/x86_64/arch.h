@@ -90,8 +90,9 @@ void paging_init(uint64_t carve, uint64_t top);
 void image_unmap(const void *p);
 void fixmap_set(uint32_t page, uint64_t phys, int device);
 uint64_t kernel_pml4(void);
-/* Is the leaf entry for `address` below `root` a poison tag? */
-int pt_poisoned(uint64_t root, uint64_t address);
+/* What the leaf entry for `address` below `root` is now: a poison tag; a page, or something that is about to be one. */
+enum pt_leaf { PT_LEAF_NONE, PT_LEAF_POISON, PT_LEAF_PAGE };
+enum pt_leaf pt_leaf(uint64_t root, uint64_t address);
 uint64_t image_phys(const void *p);
 
 /* ---- timer.c, irq.c ---- */
