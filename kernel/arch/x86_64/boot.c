@@ -55,10 +55,7 @@ static void ram_add(uint64_t base, uint64_t end)
 	region_take(device, &device_count, base, end);
 }
 
-static void ram_take(uint64_t base, uint64_t end)
-{
-	region_take(ram, &ram_count, base, end);
-}
+#define ram_take(base, end) region_take(ram, &ram_count, base, end)
 
 static void read_memory_map(const struct multiboot_info *mb)
 {
