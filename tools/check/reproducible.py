@@ -162,5 +162,9 @@ def build_both(report, watch, where, elsewhere):
         return
     kept = os.path.join(where, "other")
     keep(second_environment["OUT"], kept, names)
-    for name in names:
-        report.judge(name, watch.lap(), difference(os.path.join(first_environment["OUT"], name), os.path.join(kept, name)))
+    reasons = {name: difference(os.path.join(first_environment["OUT"], name), os.path.join(kept, name)) for name in names}
+    for name, reason in reasons.items():
+        report.judge(name, watch.lap(), reason)
+    if not any(reasons.values()):
+        shutil.rmtree(one)
+        shutil.rmtree(kept)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Flags of the four kinds of code: kernel, server, guest, host test.
 
-set(CAIRN_WARNINGS -Wall -Wextra -Werror)
+set(CAIRN_WARNINGS -Wall -Wextra -Wdate-time -Werror)
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
 	list(APPEND CAIRN_WARNINGS -Wno-unused-command-line-argument)
 	add_link_options(-Wno-unused-command-line-argument)
