@@ -82,8 +82,7 @@ struct touch *thread_touching(const struct space *space, unsigned cpu)
 		.space = space->root,
 		.rip = space->base,
 		.arg = space->base + (RESULT_PAGE + cpu) * PAGE_SIZE_4K,
-		.fault_entry =
-			space->base + (uint64_t)(stress_host_fault - stress_host_code),
+		.fault_entry = space->base + (uint64_t)(stress_host_fault - stress_host_code),
 		.priority = PRIORITY_READER,
 		.cpu = cpu,
 		.buffer = buffer,

@@ -11,12 +11,12 @@
 #include <cairn/runtime.h>
 #include "stress.h"
 
-#define PAGES	    256u /* of each VM, to be lost */
-#define FIRST_PAGE  16u	 /* … from here on in its space */
-#define HOLD_US	    500000u
-#define PATIENCE_US 60000000u
+#define PAGES	     256u /* of each VM, to be lost */
+#define FIRST_PAGE   16u  /* … from here on in its space */
+#define HOLD_US	     500000u
+#define PATIENCE_US  60000000u
 #define LABEL_FROZEN 0x400u
-#define RW	    (RIGHT_READ | RIGHT_WRITE)
+#define RW	     (RIGHT_READ | RIGHT_WRITE)
 
 static struct machine {
 	volatile struct count *count;
@@ -81,8 +81,8 @@ static void take(unsigned cpu, const struct mca_record *r)
 			late = (int64_t)(machines[i].count->tsc - r->tsc);
 	printf("stress: record cpu %u seq %lu bank %u status 0x%lx addr 0x%lx mcg 0x%lx context %u "
 	       "label 0x%x last %u epoch %lu; a guest left %lu us later\n",
-	       r->cpu, r->sequence, r->bank, r->status, r->addr, r->mcg_status, r->context, r->label,
-	       r->last, r->epoch, cairn_us_from_ticks((uint64_t)late));
+	       r->cpu, r->sequence, r->bank, r->status, r->addr, r->mcg_status, r->context,
+	       r->label, r->last, r->epoch, cairn_us_from_ticks((uint64_t)late));
 }
 
 /* All records of all exceptions up to what it returns. */

@@ -186,7 +186,9 @@ static void retype(struct mover *m)
 		if (status != CAIRN_OK)
 			continue;
 		if (table) {
-			must(m, cairn_pagetable_link(m->host.level2, TABLE_PAGE + n, selector(m, 16 + n)),
+			must(m,
+			     cairn_pagetable_link(m->host.level2, TABLE_PAGE + n,
+						  selector(m, 16 + n)),
 			     "link");
 		} else {
 			map(m, 16 + n, m->host.level1, GROUND_PAGE + n, 0);
@@ -202,7 +204,8 @@ static void retype(struct mover *m)
 
 static void mover_run(uint64_t cpu)
 {
-	static void (*const turns[])(struct mover *m) = {two_copies, large, move, read_own, retype};
+	static void (*const turns[])(struct mover * m) = {two_copies, large, move, read_own,
+							  retype};
 	struct mover *m = &movers[cpu];
 
 	for (;;) {

@@ -8,7 +8,7 @@
 #define POOL_BITS  24u
 #define HOST_BASE  0x40000000ul
 #define SELF_BASE  0x210000000000ul /* a top-level entry that nothing else uses */
-#define SMALL	   16u		    /* probes that are Frames of 4 KiB; the others lie in large ones */
+#define SMALL	   16u /* probes that are Frames of 4 KiB; the others lie in large ones */
 #define LARGE	   2u
 #define PER_LARGE  ((PROBES - SMALL) / LARGE)
 #define LARGE_STEP 61u /* pages from one probe in a large Frame to the next */

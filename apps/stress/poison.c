@@ -11,14 +11,14 @@
 #include <cairn/runtime.h>
 #include "stress.h"
 
-#define STABLE	     5u /* spaces that hold every probe throughout */
+#define STABLE	      5u /* spaces that hold every probe throughout */
 #define GROUND_PROBES 4u /* pages of each mover's Untyped that are poisoned as well */
-#define GROUND_STEP  7u
-#define PAUSE_US     1000u
-#define PATIENCE_US  300000000u
-#define LABEL_HOST   0x200u
-#define LABEL_GUEST  0x280u
-#define CODE(name)   name##_code, name##_end
+#define GROUND_STEP   7u
+#define PAUSE_US      1000u
+#define PATIENCE_US   300000000u
+#define LABEL_HOST    0x200u
+#define LABEL_GUEST   0x280u
+#define CODE(name)    name##_code, name##_end
 
 #define TARGETS (PROBES + GROUND_PROBES * CPUS_MAX)
 
@@ -264,7 +264,8 @@ static void tell(void)
 	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
 		const struct mover *m = &movers[cpu];
 
-		printf("stress: mover %u: %lu rounds, %lu maps, %lu moves, %lu retypes, %lu revokes, "
+		printf("stress: mover %u: %lu rounds, %lu maps, %lu moves, %lu retypes, %lu "
+		       "revokes, "
 		       "%lu reads, %lu hits\n",
 		       cpu, m->rounds, m->maps, m->moves, m->retypes, m->revokes, m->reads,
 		       m->hits);

@@ -29,10 +29,10 @@
 #define TOUCH_WRONG_WHERE 64
 #define TOUCH_FAULTED	  72
 /* struct message_buffer */
-#define BUFFER_ACTIVE 3968
-#define BUFFER_VECTOR 3976
+#define BUFFER_ACTIVE  3968
+#define BUFFER_VECTOR  3976
 #define BUFFER_ADDRESS 3992
-#define BUFFER_POISON 4000
+#define BUFFER_POISON  4000
 /* struct count */
 #define COUNT_TURNS 0
 #define COUNT_TSC   8
