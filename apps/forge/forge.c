@@ -201,7 +201,6 @@ uint64_t forge_thread(const struct forge_thread *wanted, struct message_buffer *
 	config->priority = wanted->priority;
 	config->budget_us = wanted->budget_us;
 	config->period_us = wanted->period_us;
-	config->cpu = wanted->cpu;
 	forge_must(cairn_thread_configure(thread, THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS |
 							  THREAD_TIME),
 		   "configuring a Thread");
