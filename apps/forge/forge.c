@@ -201,6 +201,7 @@ uint64_t forge_thread(const struct forge_thread *wanted, struct message_buffer *
 	config->priority = wanted->priority;
 	config->budget_us = wanted->budget_us;
 	config->period_us = wanted->period_us;
+	config->ceiling = wanted->ceiling;
 	forge_must(cairn_thread_configure(thread, THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS |
 							  THREAD_TIME),
 		   "configuring a Thread");

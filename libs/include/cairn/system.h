@@ -34,6 +34,8 @@ struct desc_server {
 	uint32_t stack_kib;	       /* of each thread */
 	uint32_t grants;	       /* GRANT_* */
 	uint32_t slots;		       /* of its CapTable, at least 64 */
+	uint32_t ceiling;	       /* the highest priority that it may give */
+	uint32_t reserved;
 	uint64_t untyped;	       /* GRANT_MEMORY: bytes */
 	uint64_t budget_us, period_us; /* of the main thread; 0: no limit */
 };
