@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, paths, payloads, proof, source, units
+from . import boots, builds, models, paths, payloads, proof, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -17,8 +17,9 @@ STAGES = {
     "build": builds.stage_build,
     "python": units.stage_python,
     "unit": units.stage_unit,
-    "target": boots.stage_target,
+    "models": models.stage_models,
     "proof": proof.stage_proof,
+    "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,
     "iso": boots.stage_iso,
