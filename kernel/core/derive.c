@@ -102,12 +102,12 @@ static uint32_t table_live(uint32_t t)
 	struct slot *s = &slots[t];
 	uint64_t i, start = s->used;
 
-	for (i = start; i < s->count; i++)
+	for (i = start; i < s->count; i++) /* bound: slots of the table */
 		if (slot_live(s->first + (uint32_t)i)) {
 			s->used = i;
 			return s->first + (uint32_t)i;
 		}
-	for (i = 0; i < start && i < s->count; i++)
+	for (i = 0; i < start && i < s->count; i++) /* bound: slots of the table */
 		if (slot_live(s->first + (uint32_t)i)) {
 			s->used = i;
 			return s->first + (uint32_t)i;
@@ -117,7 +117,7 @@ static uint32_t table_live(uint32_t t)
 
 static uint32_t first_leaf(uint32_t s)
 {
-	while (!slot_leaf(s)) /* at most SLOT_MAX_DEPTH: each step is one deeper */
+	while (!slot_leaf(s)) /* bound: SLOT_MAX_DEPTH: each step is one deeper */
 		s = slots[s].next;
 	return s;
 }

@@ -169,7 +169,7 @@ static void release_held(uint64_t acknowledged)
 {
 	struct ec *e;
 
-	for (e = hal_cpu()->list; e; e = e->all_next) {
+	for (e = hal_cpu()->list; e; e = e->all_next) { /* bound: threads and VCpus of this CPU */
 		if (!e->held || e->held > acknowledged)
 			continue;
 		e->held = 0;
@@ -282,7 +282,7 @@ static int buffer_hit(uint32_t s, struct holder *out)
 	uint32_t i;
 
 	for (i = 0; i < cpu_count; i++)
-		for (e = cpus[i]->list; e; e = e->all_next)
+		for (e = cpus[i]->list; e; e = e->all_next) /* bound: threads and VCpus of that CPU */
 			if (e->buffer_slot == s)
 				out->label = e->label;
 	out->kind = MCA_HOLDER_BUFFER;

@@ -296,7 +296,7 @@ void users_stop_here(uint32_t s)
 	struct ec *e;
 
 	/* Bounded by the number of execution contexts. */
-	for (e = hal_cpu()->list; e; e = e->all_next) {
+	for (e = hal_cpu()->list; e; e = e->all_next) { /* bound: threads and VCpus of this CPU */
 		if (e->space_slot != s && e->guest_slot != s && e->buffer_slot != s)
 			continue;
 		ec_stop(e);
@@ -377,7 +377,7 @@ static void memory_release(const struct slot *s)
 {
 	uint64_t a;
 
-	for (a = s->base; a < s->base + s->size; a += PAGE_SIZE_4K) {
+	for (a = s->base; a < s->base + s->size; a += PAGE_SIZE_4K) { /* bound: pages of the object */
 		if (s->type != CAP_CAPTABLE)
 			hal_window_unmap(a);
 		hal_page_set(a, PAGE_USER | (hal_page_byte(a) & PAGE_POISONED));
@@ -389,7 +389,7 @@ void table_gone_here(uint32_t first)
 {
 	struct ec *e;
 
-	for (e = hal_cpu()->list; e; e = e->all_next) {
+	for (e = hal_cpu()->list; e; e = e->all_next) { /* bound: threads and VCpus of this CPU */
 		if (e->table_first != first)
 			continue;
 		e->table_count = 0;
@@ -401,7 +401,7 @@ static void table_destroy(const struct slot *s)
 	uint32_t p, first = s->first / SLOTS_PER_PAGE;
 
 	ask_all(REQ_TABLE_GONE, s->first);
-	for (p = first; p < first + s->count / SLOTS_PER_PAGE; p++) {
+	for (p = first; p < first + s->count / SLOTS_PER_PAGE; p++) { /* bound: pages of the table */
 		slot_page_set(p, 0);
 		hal_slots_unmap(p);
 	}

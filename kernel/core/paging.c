@@ -86,7 +86,7 @@ static int any_poison(const struct slot *f)
 {
 	uint64_t a;
 
-	for (a = f->base; a < f->base + f->size; a += PAGE_SIZE_4K)
+	for (a = f->base; a < f->base + f->size; a += PAGE_SIZE_4K) /* bound: 512 */
 		if (hal_page_byte(a) & PAGE_POISONED)
 			return 1;
 	return 0;
@@ -182,7 +182,7 @@ uint32_t frame_where(uint32_t frame, uint64_t *address)
 	uint32_t s = frame;
 
 	*address = 0;
-	while (pt_hung(s)) { /* at most 4 levels */
+	while (pt_hung(s)) { /* bound: 4 levels */
 		uint32_t p = slots[s].map_pt;
 
 		*address += (uint64_t)slots[s].map_index << level_shift(slots[p].pt_level);

@@ -44,7 +44,7 @@ static void queue_insert(struct ec *h, struct ec *from)
 {
 	struct ec **p = &h->queue_head;
 
-	while (*p && (*p)->root->effective >= from->root->effective)
+	while (*p && (*p)->root->effective >= from->root->effective) /* bound: threads of this CPU */
 		p = &(*p)->queue_next;
 	from->queue_next = *p;
 	*p = from;
@@ -54,7 +54,7 @@ static void queue_remove(struct ec *h, struct ec *from)
 {
 	struct ec **p;
 
-	for (p = &h->queue_head; *p && *p != from; p = &(*p)->queue_next)
+	for (p = &h->queue_head; *p && *p != from; p = &(*p)->queue_next) /* bound: threads of this CPU */
 		;
 	if (*p)
 		*p = from->queue_next;
@@ -66,7 +66,7 @@ static uint32_t owed(const struct ec *root)
 	uint32_t p = root->priority, n;
 	const struct ec *i;
 
-	for (i = root->leaf, n = 0; i && n <= CALL_MAX_DEPTH; i = i->caller, n++)
+	for (i = root->leaf, n = 0; i && n <= CALL_MAX_DEPTH; i = i->caller, n++) /* bound: CALL_MAX_DEPTH + 1 */
 		if (i->queue_head && i->queue_head->root->effective > p)
 			p = i->queue_head->root->effective;
 	return p;
@@ -258,7 +258,7 @@ static void handler_next(struct ec *h)
 		chain_update(h); /* leaves the run queue */
 		h->priority = h->effective = 0;
 	}
-	while (h->status == EC_IDLE && h->queue_head) {
+	while (h->status == EC_IDLE && h->queue_head) { /* bound: threads of this CPU */
 		struct ec *from = h->queue_head;
 		struct words m = {from->msg[0], from->msg[1], from->msg[2], from->msg[3], from->msg_count};
 
@@ -323,7 +323,7 @@ static void handler_orphan(struct ec *h, struct ec *root)
 	h->caller = NULL;
 	h->orphan = 1;
 	h->priority = h->effective = root->effective;
-	for (i = h; i; i = i->status == EC_CALL ? i->partner : NULL) /* at most CALL_MAX_DEPTH */
+	for (i = h; i; i = i->status == EC_CALL ? i->partner : NULL) /* bound: CALL_MAX_DEPTH */
 		i->root = h;
 	h->leaf = leaf;
 	chain_update(h);
@@ -346,7 +346,7 @@ void ec_disconnect(struct ec *e)
 		sender_abort(c);
 		lend(c);
 	}
-	while (e->queue_head) {
+	while (e->queue_head) { /* bound: threads of this CPU */
 		struct ec *from = e->queue_head;
 
 		e->queue_head = from->queue_next;
@@ -385,7 +385,7 @@ static void stop_one(struct cpu *cpu, struct ec *e)
 /* Each one stopped may let others die: at most as many as are nested in calls. */
 static void stop_dying(struct cpu *cpu)
 {
-	while (cpu->dying) {
+	while (cpu->dying) { /* bound: threads of this CPU: each dies once */
 		struct ec *e = cpu->dying;
 
 		cpu->dying = e->queue_next;

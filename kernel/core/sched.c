@@ -84,6 +84,7 @@ void timer_arm(struct cpu *cpu, struct timer *t, uint64_t when)
 
 	timer_cancel(cpu, t);
 	t->when = when;
+	/* bound: two timers of each thread of this CPU */
 	for (i = cpu->timers.next; i != &cpu->timers && i->when <= when; i = i->next)
 		;
 	t->next = i;
@@ -120,7 +121,7 @@ void timers_expire(struct cpu *cpu)
 {
 	uint64_t now = hal_now();
 
-	while (cpu->timers.next != &cpu->timers && cpu->timers.next->when <= now)
+	while (cpu->timers.next != &cpu->timers && cpu->timers.next->when <= now) /* bound: timers that are due */
 		timer_due(cpu, cpu->timers.next);
 }
 
@@ -197,7 +198,7 @@ void schedule(struct cpu *cpu)
 	uint64_t now;
 
 	/* Each turn either ends or takes one VCpu out of the queue or into its handler: bounded by their number. */
-	for (;;) {
+	for (;;) { /* bound: VCpus of this CPU */
 		struct ec *next;
 
 		cpu->resched = 0;

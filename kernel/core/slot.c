@@ -49,6 +49,7 @@ void slot_move(uint32_t src, uint32_t dst)
 	slots[slots[dst].next].prev = dst;
 	slots[slots[dst].prev].next = dst;
 	/* The subtree is the run of deeper slots behind it; only direct children name it. */
+	/* bound: slots below this one */
 	for (i = slots[dst].next; i != SLOT_NIL && slots[i].depth > slots[dst].depth; i = slots[i].next)
 		if (slots[i].parent == src)
 			slots[i].parent = dst;

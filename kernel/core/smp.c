@@ -80,6 +80,7 @@ void lock_take(void)
 	uint64_t start = 0, pushed = 0;
 
 	/* Each holder waits for bounded times only, and there are at most CPU_MAX before us; one that died holds it for ever. */
+	/* bound: CPU_MAX holders, each for bounded times; PATIENCE_US twice where one has died */
 	for (; (serving = __atomic_load_n(&lock_serving, __ATOMIC_ACQUIRE)) != ticket; seen = serving) {
 		start = serving == seen ? start : hal_now();
 		mail_serve(hal_cpu());
@@ -105,7 +106,7 @@ static status_t collect(struct cpu *from)
 {
 	uint64_t start = hal_now(), pushed = 0;
 
-	while (__atomic_load_n(&from->mail.waiting, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&from->mail.waiting, __ATOMIC_ACQUIRE)) /* bound: PATIENCE_US twice */
 		wait_turn(&start, &pushed, from);
 	return from->mail.answer;
 }

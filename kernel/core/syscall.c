@@ -25,7 +25,7 @@ status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights
 	if (rights & ~slot_rights(*slot))
 		return CAIRN_ERR_RIGHTS;
 	/* A copy of a root stands for the original, which alone counts its entries. At most SLOT_MAX_DEPTH steps. */
-	while (type == CAP_PAGETABLE && !slots[*slot].original)
+	while (type == CAP_PAGETABLE && !slots[*slot].original) /* bound: SLOT_MAX_DEPTH */
 		*slot = slots[*slot].parent;
 	hal_speculation_barrier();
 	return CAIRN_OK;

@@ -43,7 +43,7 @@ static status_t check_table(uint64_t param)
 
 	if (!first || first % SLOTS_PER_PAGE || first + count > SLOT_COUNT)
 		return CAIRN_ERR_ARG;
-	for (p = first / SLOTS_PER_PAGE; p < (first + count) / SLOTS_PER_PAGE; p++)
+	for (p = first / SLOTS_PER_PAGE; p < (first + count) / SLOTS_PER_PAGE; p++) /* bound: pages of the table */
 		if (slot_backed((uint32_t)p * SLOTS_PER_PAGE))
 			return CAIRN_ERR_BUSY;
 	return CAIRN_OK;
@@ -65,7 +65,7 @@ static status_t check_poison(const struct plan *p)
 {
 	uint64_t a;
 
-	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K)
+	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K) /* bound: pages of the object */
 		if (hal_page_byte(a) & PAGE_POISONED)
 			return CAIRN_ERR_POISON;
 	return CAIRN_OK;
@@ -78,7 +78,7 @@ static void make_memory(uint32_t dst, const struct plan *p, uint8_t device)
 	slots[dst].device = device;
 	if (slots[dst].type != CAP_FRAME || device)
 		return;
-	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K)
+	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K) /* bound: pages of the object */
 		if (!(hal_page_byte(a) & PAGE_POISONED))
 			hal_zero(a);
 }
@@ -89,7 +89,7 @@ static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 	uint64_t a;
 	uint32_t i = 0;
 
-	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K) {
+	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K) { /* bound: pages of the object */
 		hal_page_set(a, p->byte);
 		hal_zero(a);
 		if (s->type == CAP_CAPTABLE)
@@ -100,7 +100,7 @@ static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 	if (s->type == CAP_CAPTABLE) {
 		s->first = (uint32_t)param;
 		s->count = (uint32_t)(param >> 32);
-		for (i = 0; i < s->count / SLOTS_PER_PAGE; i++)
+		for (i = 0; i < s->count / SLOTS_PER_PAGE; i++) /* bound: pages of the table */
 			slot_page_set(s->first / SLOTS_PER_PAGE + i, 1);
 	} else if (s->type == CAP_PAGETABLE) {
 		s->pt_level = (uint8_t)param;

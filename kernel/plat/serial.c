@@ -32,11 +32,11 @@ static void put_number(uint64_t v, uint64_t base)
 	char digits[20];
 	uint32_t n = 0;
 
-	do {
+	do { /* bound: 20 digits */
 		digits[n++] = "0123456789abcdef"[v % base];
 		v /= base;
 	} while (v);
-	while (n)
+	while (n) /* bound: 20 digits */
 		serial_putc(digits[--n]);
 }
 
@@ -57,17 +57,17 @@ void print(const char *format, ...)
 
 	port_take(&lock);
 	va_start(ap, format);
-	for (; *format; format++) {
+	for (; *format; format++) { /* bound: length of the format */
 		if (*format == '\n')
 			serial_putc('\r');
 		if (*format != '%') {
 			serial_putc(*format);
 			continue;
 		}
-		while (*++format == 'l')
+		while (*++format == 'l') /* bound: length of the format */
 			;
 		if (*format == 's') {
-			for (s = va_arg(ap, const char *); *s; s++)
+			for (s = va_arg(ap, const char *); *s; s++) /* bound: length of the string */
 				serial_putc(*s);
 		} else {
 			put_number(va_arg(ap, uint64_t), *format == 'x' ? 16 : 10);

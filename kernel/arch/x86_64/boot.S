@@ -49,7 +49,7 @@ no_long_mode:
 	mov $0x3f8, %dx
 	rep outsb
 4:	hlt
-	jmp 4b
+	jmp 4b                                   /* bound: for ever: this CPU cannot run the kernel */
 no_long_mode_text:
 	.ascii "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
 no_long_mode_end:
@@ -69,7 +69,7 @@ boot_64:
 	mov $boot_main, %rax
 	call *%rax                       /* does not return */
 5:	hlt
-	jmp 5b
+	jmp 5b                                   /* bound: for ever: nobody returns to here */
 
 /*
  * A started CPU, in real mode at AP_PHYS, where boot_main has copied [ap_start, ap_end): straight into 64-bit mode on the
@@ -111,7 +111,7 @@ ap_64:
 	mov $cpu_starting, %rax
 	xchg %rdi, (%rax)                /* RDI: struct percpu; 0: it came too late */
 	test %rdi, %rdi
-	jz 5b
+	jz 5b                                   /* bound: for ever: the CPU came too late */
 	mov CPU_STACK(%rdi), %rsp
 	mov $ap_main, %rax
 	call *%rax                       /* does not return */

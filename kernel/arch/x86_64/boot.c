@@ -29,7 +29,7 @@ static void region_take(struct ram *list, uint32_t *count, uint64_t base, uint64
 {
 	uint32_t i, n = *count;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) { /* bound: RAM_MAX */
 		struct ram r = list[i];
 
 		if (end <= r.base || base >= r.end)
@@ -64,7 +64,7 @@ static void read_memory_map(const struct multiboot_info *mb)
 	if (!(mb->flags & MULTIBOOT_MMAP))
 		hal_panic("the boot loader gave no memory map");
 	region_add(device, &device_count, 0, WINDOW_LIMIT);
-	while (at + sizeof(struct multiboot_mmap) <= end) {
+	while (at + sizeof(struct multiboot_mmap) <= end) { /* bound: bytes of the map */
 		const struct multiboot_mmap *m = (const void *)at;
 
 		if (m->type == 1) {
@@ -93,7 +93,7 @@ static uint64_t choose_carve(uint64_t size)
 	uint32_t i;
 	uint64_t best = 0, end;
 
-	for (i = 0; i < ram_count; i++) {
+	for (i = 0; i < ram_count; i++) { /* bound: RAM_MAX */
 		end = ram[i].end < BOOT_LIMIT ? ram[i].end : BOOT_LIMIT;
 		end &= ~(PAGE_SIZE_2M - 1);
 		if (end >= ram[i].base + size && end - size > best)
@@ -106,7 +106,7 @@ static uint64_t choose_carve(uint64_t size)
 
 static void mark(uint64_t base, uint64_t end, uint8_t byte)
 {
-	for (; base < end; base += PAGE_SIZE_4K)
+	for (; base < end; base += PAGE_SIZE_4K) /* bound: pages of RAM */
 		hal_page_set(base, byte);
 }
 
@@ -153,13 +153,13 @@ static void make_root_table(struct ram *from, uint32_t count)
 	root_first = SLOTS_PER_PAGE;
 	root_slots = (count + SLOTS_PER_PAGE - 1) & ~(SLOTS_PER_PAGE - 1);
 	pages = 1 + root_slots / SLOTS_PER_PAGE;
-	for (i = 0; i < pages; i++) {
+	for (i = 0; i < pages; i++) { /* bound: pages of the root CapTable */
 		hal_page_set(from->base, CAP_CAPTABLE);
 		hal_zero(from->base);
 		hal_slots_map(i, from->base);
 		from->base += PAGE_SIZE_4K;
 	}
-	for (i = 1; i < pages; i++)
+	for (i = 1; i < pages; i++)  /* bound: pages of the root CapTable */
 		slot_page_set(i, 1); /* page 0 holds the list head only */
 	give(ROOT_CAPTABLE, CAP_CAPTABLE, from->base - (pages - 1) * PAGE_SIZE_4K, (pages - 1) * PAGE_SIZE_4K);
 	slots[root_slot(ROOT_CAPTABLE)].first = root_first;
@@ -197,14 +197,14 @@ static void map_segments(const struct image_header *h)
 {
 	uint64_t i, page, at = PAGE_SIZE_4K;
 
-	for (i = 0; i < h->segment_count; i++) {
+	for (i = 0; i < h->segment_count; i++) { /* bound: IMAGE_SEGMENTS */
 		const struct image_segment *g = &h->segment[i];
 		uint32_t rights = RIGHT_READ | (g->flags & SEGMENT_WRITE ? RIGHT_WRITE : 0) |
 				  (g->flags & SEGMENT_EXEC ? RIGHT_EXEC : 0);
 
 		if (g->offset != at)
 			hal_panic("the root-task's segments are not in order");
-		for (page = 0; page < g->pages; page++)
+		for (page = 0; page < g->pages; page++) /* bound: pages of the root-task */
 			map_page(g->vaddr + page * PAGE_SIZE_4K, make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()),
 				 rights);
 		at += g->pages * PAGE_SIZE_4K;
@@ -285,11 +285,11 @@ static void give_memory(void)
 {
 	uint32_t i;
 
-	for (i = 0; i < ram_count; i++) {
+	for (i = 0; i < ram_count; i++) { /* bound: RAM_MAX */
 		mark(ram[i].base, ram[i].end, PAGE_USER);
 		give_untyped(&ram[i], 0);
 	}
-	for (i = 0; i < device_count; i++)
+	for (i = 0; i < device_count; i++) /* bound: RAM_MAX */
 		give_untyped(&device[i], 1);
 	give(ROOT_IMAGE, CAP_UNTYPED, IMAGE_PHYS, image_size);
 	slots[root_slot(ROOT_IMAGE)].device = 1; /* keeps its content */
@@ -305,7 +305,7 @@ static void largest_first(void)
 	uint32_t i, best = 0;
 	struct ram t;
 
-	for (i = 1; i < ram_count; i++)
+	for (i = 1; i < ram_count; i++) /* bound: RAM_MAX */
 		if (ram[i].end - ram[i].base > ram[best].end - ram[best].base)
 			best = i;
 	t = ram[0];

@@ -125,9 +125,9 @@ handler_window_end:
 
 2:	call schedule_cpu
 	cmpb $0, %gs:CPU_RESCHED
-	jne 2b
+	jne 2b                                   /* bound: as often as interrupts ask for it */
 	cmpq $0, %gs:CPU_CURRENT
-	jne resume
+	jne resume                                   /* bound: once */
 	/* falls through */
 
 /* Nobody can run. */
@@ -222,7 +222,7 @@ nmi_entry:
 	iretq
 1:	cli                                      /* another CPU has stopped the machine */
 	hlt
-	jmp 1b
+	jmp 1b                                   /* bound: for ever: the machine is stopped */
 
 /* An exit says that the banks are full; the handler has not run. */
 	.globl guest_mc, guest_mc_end

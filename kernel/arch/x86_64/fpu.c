@@ -36,7 +36,7 @@ static uint64_t choose(void)
 
 void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg)
 {
-	for (; from < to; from++) {
+	for (; from < to; from++) { /* bound: places to patch */
 		(*from)[2] = opcode;
 		(*from)[3] |= (uint8_t)(reg << 3);
 	}

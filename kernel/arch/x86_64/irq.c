@@ -17,7 +17,7 @@ static uint32_t lines_lock;
 
 static void lines_take(void)
 {
-	while (__atomic_exchange_n(&lines_lock, 1, __ATOMIC_ACQUIRE))
+	while (__atomic_exchange_n(&lines_lock, 1, __ATOMIC_ACQUIRE)) /* bound: CPU_MAX holders, each for IRQ_LINES steps */
 		hal_relax();
 }
 
@@ -142,6 +142,6 @@ void hal_port_out(uint64_t port, uint64_t width, uint64_t value)
 
 void hal_debug_write(uint64_t characters)
 {
-	for (; characters & 0xff; characters >>= 8)
+	for (; characters & 0xff; characters >>= 8) /* bound: 8 */
 		serial_putc((char)characters);
 }

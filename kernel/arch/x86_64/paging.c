@@ -70,7 +70,7 @@ static void map_image(void)
 {
 	uint64_t va, flags;
 
-	for (va = (uint64_t)kernel_start; va < (uint64_t)kernel_end; va += PAGE_SIZE_4K) {
+	for (va = (uint64_t)kernel_start; va < (uint64_t)kernel_end; va += PAGE_SIZE_4K) { /* bound: pages of the image */
 		if (va < (uint64_t)kernel_text_end)
 			flags = PTE_P;
 		else if (va < (uint64_t)kernel_rodata_end)
@@ -88,16 +88,16 @@ void paging_init(uint64_t carve, uint64_t top)
 	uint64_t pd = carve + PAGE_SIZE_4K, pt = pd + n * PAGE_SIZE_4K;
 	uint8_t *bytes = (uint8_t *)(carve + window_tables(top) * PAGE_SIZE_4K);
 
-	for (i = 0; i < window_tables(top) * 512; i++)
+	for (i = 0; i < window_tables(top) * 512; i++) /* bound: entries for all RAM */
 		tables[i] = 0;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) /* bound: GiB of RAM */
 		tables[i] = (pd + i * PAGE_SIZE_4K) | PTE_P | PTE_W | PTE_NX;
-	for (i = 0; i < n * 512; i++)
+	for (i = 0; i < n * 512; i++) /* bound: 2 MiB pages of RAM */
 		((uint64_t *)pd)[i] = (pt + i * PAGE_SIZE_4K) | PTE_P | PTE_W | PTE_NX;
-	for (i = 0; i < n << 18; i++)
+	for (i = 0; i < n << 18; i++) /* bound: pages of RAM */
 		bytes[i] = PAGE_NO_RAM;
 
-	for (i = 0; i < carve_size(top) / PAGE_SIZE_2M; i++)
+	for (i = 0; i < carve_size(top) / PAGE_SIZE_2M; i++) /* bound: 512 */
 		pd_carve[i] = (carve + i * PAGE_SIZE_2M) | PTE_P | PTE_W | PTE_PS | PTE_NX;
 	pdpt_carve[0] = image_phys(pd_carve) | PTE_P | PTE_W;
 	map_image();
@@ -263,7 +263,7 @@ enum pt_leaf pt_leaf(uint64_t root, uint64_t address)
 	uint64_t pt = root, e;
 	uint32_t level;
 
-	for (level = 4; level >= 1; level--) {
+	for (level = 4; level >= 1; level--) { /* bound: 4 */
 		if (hal_page_byte(pt) & PAGE_POISONED)
 			return PT_LEAF_NONE;
 		e = ((const uint64_t *)hal_window(pt))[address >> (3 + 9 * level) & 511];

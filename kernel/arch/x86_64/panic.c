@@ -14,7 +14,7 @@ void stop_others(void)
 	uint32_t first = 0, self = (cpuid(1, 0).b >> 24) + 1;
 
 	if (!__atomic_compare_exchange_n(&stopping, &first, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && first != self)
-		for (;;)
+		for (;;) /* bound: for ever: the machine is stopped */
 			__asm__ volatile("cli; hlt");
 	if (machine_stopped)
 		return;
@@ -27,7 +27,7 @@ _Noreturn void stop(void)
 {
 	stop_others();
 	print("cairn: stopped\n");
-	for (;;)
+	for (;;) /* bound: for ever: the machine is stopped */
 		__asm__ volatile("cli; hlt");
 }
 

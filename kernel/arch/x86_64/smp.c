@@ -21,7 +21,7 @@ static int wait_us(uint64_t us, const struct percpu *answer)
 {
 	uint64_t start = rdtsc();
 
-	while (rdtsc() - start < us * hal_tsc_khz / 1000) {
+	while (rdtsc() - start < us * hal_tsc_khz / 1000) { /* bound: us */
 		if (answer && __atomic_load_n(&answer->online, __ATOMIC_ACQUIRE))
 			return 1;
 		hal_relax();
