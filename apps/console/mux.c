@@ -154,7 +154,7 @@ void mux_vm_bytes(struct mux *mux, int index, const char *bytes, size_t length, 
 /* Control characters would garble the terminal, and with it the marks. */
 static char printable(char c)
 {
-	return (unsigned char)c >= ' ' && c != 0x7f ? c : c == '\t' ? ' ' : '?';
+	return (char)((unsigned char)c >= ' ' && c != 0x7f ? c : c == '\t' ? ' ' : '?');
 }
 
 void mux_log(struct mux *mux, const char *server, const char *text, size_t length, bool vmm,

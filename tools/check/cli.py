@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, models, paths, payloads, proof, reproducible, source, units
+from . import analysis, boots, builds, models, paths, payloads, proof, reproducible, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -15,6 +15,7 @@ STAGES = {
     "format": source.stage_format,
     "manual": source.stage_manual,
     "build": builds.stage_build,
+    "analysis": analysis.stage_analysis,
     "python": units.stage_python,
     "unit": units.stage_unit,
     "models": models.stage_models,

@@ -29,7 +29,7 @@ static void region_take(struct ram *list, uint32_t *count, uint64_t base, uint64
 {
 	uint32_t i, n = *count;
 
-	for (i = 0; i < n; i++) { /* bound: RAM_MAX */
+	for (i = 0; i < n; i++) { /* bound: RAM_REGIONS */
 		struct ram r = list[i];
 
 		if (end <= r.base || base >= r.end)
@@ -93,7 +93,7 @@ static uint64_t choose_carve(uint64_t size)
 	uint32_t i;
 	uint64_t best = 0, end;
 
-	for (i = 0; i < ram_count; i++) { /* bound: RAM_MAX */
+	for (i = 0; i < ram_count; i++) { /* bound: RAM_REGIONS */
 		end = ram[i].end < BOOT_LIMIT ? ram[i].end : BOOT_LIMIT;
 		end &= ~(PAGE_SIZE_2M - 1);
 		if (end >= ram[i].base + size && end - size > best)
@@ -285,11 +285,11 @@ static void give_memory(void)
 {
 	uint32_t i;
 
-	for (i = 0; i < ram_count; i++) { /* bound: RAM_MAX */
+	for (i = 0; i < ram_count; i++) { /* bound: RAM_REGIONS */
 		mark(ram[i].base, ram[i].end, PAGE_USER);
 		give_untyped(&ram[i], 0);
 	}
-	for (i = 0; i < device_count; i++) /* bound: RAM_MAX */
+	for (i = 0; i < device_count; i++) /* bound: RAM_REGIONS */
 		give_untyped(&device[i], 1);
 	give(ROOT_IMAGE, CAP_UNTYPED, IMAGE_PHYS, image_size);
 	slots[root_slot(ROOT_IMAGE)].device = 1; /* keeps its content */
@@ -305,7 +305,7 @@ static void largest_first(void)
 	uint32_t i, best = 0;
 	struct ram t;
 
-	for (i = 1; i < ram_count; i++) /* bound: RAM_MAX */
+	for (i = 1; i < ram_count; i++) /* bound: RAM_REGIONS */
 		if (ram[i].end - ram[i].base > ram[best].end - ram[best].base)
 			best = i;
 	t = ram[0];

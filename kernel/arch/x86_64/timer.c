@@ -82,7 +82,7 @@ void timer_init(void)
 	fixmap_set(FIX_LAPIC, lapic_phys(), 1);
 	lapic_init();
 	calibrate();
-	deadline_mode = (cpuid(1, 0).c >> 24) & 1;
+	deadline_mode = (int)(cpuid(1, 0).c >> 24 & 1);
 	lapic_init();
 }
 

@@ -190,7 +190,7 @@ static void write_controls(struct ec *v)
 	for (i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)
 		vmwrite(zeros[i], 0);
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		vmwrite(own[i].field, own[i].value);
+		vmwrite((enum vmcs_field)own[i].field, own[i].value);
 }
 /* clang-format on */
 
