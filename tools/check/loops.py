@@ -14,7 +14,7 @@ memory that somebody owns: their numbers are bounded by what the root-task gave 
 """
 NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 LOOP = re.compile(r"\b(for|while)\s*\(|\bdo\s*\{")
-FUNCTION = re.compile(r"^(\w[^;{}#=]*\))\n\{", re.M)
+FUNCTION = re.compile(r"^(\w[^;{}#=]*\)) *\n\{", re.M)
 ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 BOUND = re.compile(r"/\*(?:(?!\*/).)*?\bbound: ((?:(?!\*/).)*?)\s*\*/")
@@ -87,7 +87,7 @@ def asm_loops(text):
     found, labels, function, lines = [], {}, "?", text.split("\n")
     for number, line in enumerate(lines):
         label = ASM_LABEL.match(line)
-        if label and not label[1].isdigit():
+        if label and not label[1].isdigit() and not label[1].endswith(("_window", "_end")):
             function = label[1]
         if label:
             labels[label[1]] = number

@@ -111,7 +111,7 @@ ap_64:
 	mov $cpu_starting, %rax
 	xchg %rdi, (%rax)                /* RDI: struct percpu; 0: it came too late */
 	test %rdi, %rdi
-	jz 5b                                   /* bound: for ever: the CPU came too late */
+	jz 5b                                    /* bound: for ever: the CPU came too late */
 	mov CPU_STACK(%rdi), %rsp
 	mov $ap_main, %rax
 	call *%rax                       /* does not return */

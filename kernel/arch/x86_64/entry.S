@@ -127,7 +127,7 @@ handler_window_end:
 	cmpb $0, %gs:CPU_RESCHED
 	jne 2b                                   /* bound: as often as interrupts ask for it */
 	cmpq $0, %gs:CPU_CURRENT
-	jne resume                                   /* bound: once */
+	jne resume                               /* bound: once */
 	/* falls through */
 
 /* Nobody can run. */

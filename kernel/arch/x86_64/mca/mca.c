@@ -101,7 +101,7 @@ static void report_left_over(struct cpu *cpu)
 	struct mca_record r = {.cpu = cpu->index};
 	uint32_t i;
 
-	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MCA_BANKS */
+	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MAX_BANKS */
 		if (!read_bank(i, &r))
 			continue;
 		print("cairn: a machine check from before the last reset:\n");
@@ -124,7 +124,7 @@ void mca_init(struct cpu *cpu)
 	percpu_of(cpu)->banks = banks;
 	if (mcg_cap & MCG_CTL_P)
 		wrmsr(MSR_MCG_CTL, ~0ul);
-	for (i = 0; i < banks; i++) /* bound: MCA_BANKS */
+	for (i = 0; i < banks; i++) /* bound: MAX_BANKS */
 		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
 	report_left_over(cpu);
 }
@@ -218,7 +218,7 @@ static void keep(struct cpu *cpu, struct mca_record *r)
 
 static void clear_banks(uint32_t banks)
 {
-	for (; banks; banks &= banks - 1) /* bound: MCA_BANKS */
+	for (; banks; banks &= banks - 1) /* bound: MAX_BANKS */
 		wrmsr(MSR_MC0_CTL + 1 + 4 * (uint32_t)__builtin_ctz(banks), 0);
 }
 
@@ -273,7 +273,7 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 	lapic_broadcast(ICR_ALL | VECTOR_MCA);
 	find_context(cpu, f, &r);
 	meet(cpu, r.mcg_status, MEET_ARRIVED);
-	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MCA_BANKS */
+	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MAX_BANKS */
 		if (!read_bank(i, &r) || !signalled(&r))
 			continue;
 		copy |= copy_hit(f, &r);
@@ -367,7 +367,7 @@ void hal_mca_poll(void)
 
 	r.context = MCA_CTX_POLL;
 	r.last = 1;
-	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MCA_BANKS */
+	for (i = 0; i < percpu_of(cpu)->banks; i++) { /* bound: MAX_BANKS */
 		uint64_t exceptions = cpu->mc_exceptions;
 
 		if (!read_bank(i, &r) || signalled(&r) || (r.status & STATUS_PCC))
