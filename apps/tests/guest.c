@@ -21,8 +21,9 @@
 #define CR4_OSXSAVE (1ul << 18)
 #define EFER_SCE    0x1ul
 #define EFER_LONG   0x500ul /* LME, LMA */
-#define ATTR_CODE   0x29bu  /* 64-bit */
+#define ATTR_CODE   0xa9bu  /* 64-bit */
 #define ATTR_DATA   0xc93u
+#define ATTR_PAGES  0x800u /* G: the limit is in pages */
 #define ATTR_LDT    0x082u
 #define ATTR_TSS    0x08bu
 #define LABEL	    0x7e
@@ -41,7 +42,7 @@ static void set_segment(volatile struct vcpu_state *state, enum vcpu_seg segment
 {
 	state->seg[segment].sel = 0;
 	state->seg[segment].attr = attr;
-	state->seg[segment].limit = 0xffffffff;
+	state->seg[segment].limit = attr & ATTR_PAGES ? 0xffffffff : 0xffff;
 	state->seg[segment].base = 0;
 }
 
