@@ -74,6 +74,23 @@ static uint64_t skip(struct guest *guest, unsigned length)
 	return VCPU_MTD_RIP;
 }
 
+/* DR0 to DR3 do nothing. VT-x leaves DR6 and DR7 to the VMM as well: these accesses, to and from
+ * RAX, are carried out and not counted. */
+static uint64_t debug_register(struct guest *guest)
+{
+	uint64_t number = guest->state->qualification & 7;
+	volatile uint64_t *value = number == 6 ? &guest->state->dr6 : &guest->state->dr7;
+
+	if (number < 4)
+		return skip(guest, 3);
+	guest->exits[EXIT_DR]--;
+	if (guest->state->qualification >> 8 & 1) /* a write */
+		*value = guest->state->gpr[GPR_RAX];
+	else
+		guest->state->gpr[GPR_RAX] = *value;
+	return skip(guest, 3) | VCPU_MTD_DR;
+}
+
 static uint64_t answer(struct guest *guest, enum vcpu_exit_class class)
 {
 	switch (class) {
@@ -83,6 +100,7 @@ static uint64_t answer(struct guest *guest, enum vcpu_exit_class class)
 	case EXIT_MSR:
 		return skip(guest, 2);
 	case EXIT_DR:
+		return debug_register(guest);
 	case EXIT_VMCALL:
 		return skip(guest, 3);
 	case EXIT_RECALL:

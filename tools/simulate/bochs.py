@@ -19,7 +19,7 @@ CPU_MODEL = "corei7_haswell_4770"
 CPUS_MAX = 8
 MEMORY_MAX = 2048
 # What the root-task prints last. Bochs does not know the port that ends QEMU.
-ENDED = re.compile(rb"system: ended \(.*\): value (\d+)")
+ENDED = re.compile(rb"system: ended \(.*\): value (\d+)\r?\n")
 # Ticks of the TSC per second of emulated time; one instruction takes one.
 SPEED = 100_000_000
 
@@ -116,22 +116,24 @@ class Bochs(Machine):
 
         def prints() -> None:
             recent = b""
-            with inner, open(self.serial_log, "wb") as log:
-                while True:
+            with open(self.serial_log, "wb") as log:
+                found = None
+                while not found:
                     try:
                         data = serial.recv(65536)
                         log.write(data)
                         log.flush()
                         inner.sendall(data)
                     except OSError:
-                        return
+                        break
                     recent = (recent + data)[-4096:]
                     found = ENDED.search(recent)
-                    if found:
-                        self._value = int(found[1])
-                        self._kill()
-                    if not data or found:
-                        return
+                    if not data:
+                        break
+            if found:
+                self._value = int(found[1])
+                self._kill()
+            inner.shutdown(socket.SHUT_RDWR)  # a close would wait for the other thread
 
         def typed() -> None:
             try:
