@@ -89,12 +89,12 @@ def judge_panic(report, description):
     report.judge("panic/says-what-and-where", watch.lap(), f"not seen: {wanted[0]} {reason}" if wanted else "", log)
 
 
-def run_target(report, title, command, sights):
+def run_target(report, title, command, sights, stage="target", limit=None, clean_end=CLEAN_END):
     """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure, and so is a sight missed."""
-    log, watch, ran, failed, reason = log_path("target", title), Watch(), 0, 0, ""
+    log, watch, ran, failed, reason = log_path(stage, title), Watch(), 0, 0, ""
     sights = [sight for sight in sights if sight]
     try:
-        for line, status in lines_of(command, log, TARGET_LIMIT):
+        for line, status in lines_of(command, log, limit or TARGET_LIMIT):
             sights = [sight for sight in sights if sight not in line]
             found = TARGET_LINE.search(line)
             if found:
@@ -106,8 +106,8 @@ def run_target(report, title, command, sights):
                     report.skip(f"{title}/{name}", rest.strip(" :"))
                 else:
                     report.fail(f"{title}/{name}", watch.lap(), rest.strip(" :") or line, log)
-            if status is not None and status != CLEAN_END:
-                reason = f"QEMU's exit status is {status}, not {CLEAN_END}\n{tail(log)}"
+            if status is not None and status != clean_end:
+                reason = f"the exit status is {status}, not {clean_end}\n{tail(log)}"
     except (TooLong, OSError) as error:
         reason = f"{error}\n{tail(log)}"
     if reason and not failed:

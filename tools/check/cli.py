@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, models, paths, payloads, proof, reproducible, source, units
+from . import bochs, boots, builds, models, paths, payloads, proof, reproducible, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -25,6 +25,7 @@ STAGES = {
     "payload": payloads.stage_payload,
     "iso": boots.stage_iso,
     "scenarios": boots.stage_scenarios,
+    "bochs": bochs.stage_bochs,
     "bench": boots.stage_bench,
 }
 

@@ -78,8 +78,8 @@ def check_combination(args: argparse.Namespace) -> None:
     actions = [name for name in ("inject", "scenario", "list", "bench", "kernel", "system") if getattr(args, name)]
     if len(actions) > 1:
         raise SimulateError(f"these do not go together: {', '.join(actions)}")
-    if args.emulator == "bochs" and (args.inject or args.list or args.scenario):
-        raise SimulateError("--emulator bochs belongs to a run or a benchmark: Bochs raises no machine checks")
+    if args.emulator == "bochs" and (args.inject or args.list):
+        raise SimulateError("--emulator bochs belongs to a run: not to --inject, as Bochs raises no machine checks, or --list")
     if (args.vm or args.gpa or args.spa or args.on_cpu is not None) and not args.inject:
         raise SimulateError("--vm, --gpa, --spa and --on-cpu belong to --inject KIND")
     if args.on_cpu is not None and args.on_cpu < 0:
@@ -119,7 +119,7 @@ def dispatch(args: argparse.Namespace) -> int:
         from scenarios import runner
 
         seed = args.seed if args.seed is not None else random.SystemRandom().getrandbits(32)
-        return 0 if runner.run(args.scenario, args.cpu, preset, seed, args.cpus) else 1
+        return 0 if runner.run(args.scenario, args.emulator, args.cpu, preset, seed, args.cpus) else 1
     if args.bench:
         from .bench import bench
 

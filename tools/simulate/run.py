@@ -162,8 +162,10 @@ def conclude(session: Session, status: int | None, machine: Machine) -> int:
 
 def _make_current(machine: Machine) -> None:
     RUN.mkdir(parents=True, exist_ok=True)
-    CURRENT.unlink(missing_ok=True)
-    CURRENT.symlink_to(machine.state_file)
+    new = CURRENT.with_name(f"{CURRENT.name}-{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(machine.state_file)
+    new.replace(CURRENT)
 
 
 def _forget_old_runs(keep: int = 5) -> None:
