@@ -213,6 +213,40 @@ HYPERCALL_TEST(port_out)
 	check_value("the-good-write-arrives", rtc_read(RTC_ALARM), 0x34);
 }
 
+#define COM1_FIRST 0x3f8u
+#define COM1_LAST  0x3ffu
+#define COM1_LSR   0x3fdu
+#define LSR_IDLE   0x40u
+#define IDLE_READS 1000u
+#define MAX_READS  10000000u
+
+/* The kernel says its first lines again: not in the middle of the console's. */
+static void wait_for_silence(void)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0, idle = 0; i < MAX_READS && idle < IDLE_READS; i++) {
+		forge_must(cairn_port_in(SEL_PORTS, COM1_LSR, 1, &value), "reading COM1");
+		idle = (value & LSR_IDLE) != 0 ? idle + 1 : 0;
+	}
+}
+
+HYPERCALL_TEST(serial)
+{
+	const struct wrong more[] = {
+		{0, SEL_PORTS, CAIRN_ERR_ARG},
+		{0, forge_copy(SEL_PORTS, RIGHT_ALL, COM1_FIRST | (COM1_LAST - 1) << 16),
+		 CAIRN_ERR_ARG},
+		{0, forge_copy(SEL_PORTS, RIGHT_ALL, COM1_FIRST | (COM1_LAST + 1) << 16),
+		 CAIRN_ERR_ARG},
+	};
+	struct trial t = {.name = "serial", .number = CAIRN_CALL_SERIAL, TRIAL_MORE(more)};
+
+	t.good[0] = forge_copy(SEL_PORTS, RIGHT_ALL, COM1_FIRST | COM1_LAST << 16);
+	wait_for_silence();
+	trial_run(&t);
+}
+
 HYPERCALL_TEST(mc_bind)
 {
 	const struct wrong more[] = {{1, bare_thread(), CAIRN_ERR_STATE}};

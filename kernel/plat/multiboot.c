@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The boot protocols: the headers for the boot loader, and the memory map that it passes. Also built for the host. */
-#include <core/slot.h>
+#include <stddef.h>
+#include <cairn/types.h>
 #include "multiboot.h"
 
 #define HEADER1 0x1badb002u

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Puts an image on a GRUB medium that boots from CD and from USB (BIOS)."""
+"""Puts an image on a GRUB medium that boots from CD and from USB stick, by BIOS and by UEFI."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ GRUB_CFG = """\
 set timeout=0
 set default=0
 menuentry "Cairn: {name}" {{
-	multiboot /boot/cairn.elf {append}
+	multiboot2 /boot/cairn.elf {append}
 	boot
 }}
 """
