@@ -7,15 +7,16 @@
 #define HEADER1 0x1badb002u
 #define HEADER2 0xe85250d6u
 #define MB1_MAP (1u << 6) /* in the first word: words 11 and 12 are the map's length and address */
-#define RAM	1u
 
-enum tag { TAG_END = 0, TAG_MAP = 6, TAG_ACPI_OLD = 14, TAG_ACPI_NEW = 15 };
+enum { RAM = 1, TAG_END = 0, TAG_MAP = 6, TAG_ACPI_OLD = 14, TAG_ACPI_NEW = 15 };
 
 /* In the first page of the image (link.ld). Each: magic, flags or architecture, (length,) checksum. 3: with a memory map. */
 static const uint32_t headers[] __attribute__((section(".multiboot"), used, aligned(8))) = {
 	HEADER1, 3, -(HEADER1 + 3), 0, HEADER2, 0, 24, -(HEADER2 + 24), TAG_END, 8};
 
+/* As multiboot1 has it; multiboot2's begins with `base`. */
 struct entry {
+	uint32_t size; /* of what follows */
 	uint64_t base, length;
 	uint32_t type;
 } __attribute__((packed));
@@ -43,8 +44,8 @@ void regions_take(struct regions *list, uint64_t base, uint64_t end)
 		if (end <= r.base || base >= r.end)
 			continue;
 		list->at[i] = list->at[--list->count];
-		regions_add(list, r.base, base);
 		regions_add(list, end, r.end);
+		regions_add(list, r.base, base);
 	}
 }
 
@@ -63,15 +64,15 @@ static void read_entry(const struct entry *e, struct regions *ram, uint32_t is_r
 		regions_add(ram, base, end);
 }
 
-/* Entries from `from` to `end`: RAM, then what is none. `size` bytes each; 0: each behind a word that tells it (multiboot1). */
+/* Entries from `from` to `end`: RAM, then what is none. They are `size` bytes apart; 0: as each says (multiboot1). */
 static void read_map(uint64_t from, uint64_t end, uint64_t size, struct regions *ram)
 {
-	uint64_t word = size ? 0 : 4, at;
+	uint64_t at;
 	uint32_t is_ram;
 
 	for (is_ram = 2; is_ram--;)
-		for (at = from; at + word + sizeof(struct entry) <= end; at += size ? size : word + *(const uint32_t *)at)
-			read_entry((const void *)(at + word), ram, is_ram);
+		for (at = from; at + sizeof(struct entry) <= end; at += size ? size : ((const struct entry *)at)->size + 4ul)
+			read_entry((const void *)at, ram, is_ram);
 	regions_take(ram, 0, LOW_MEMORY);
 }
 
@@ -80,8 +81,8 @@ static void read_tag(const uint32_t *tag, struct regions *ram, uint8_t *root_poi
 {
 	uint64_t at = (uint64_t)tag;
 
-	if (tag[0] == TAG_MAP && tag[1] >= 16 && tag[2] >= sizeof(struct entry) && !ram->count)
-		read_map(at + 16, at + tag[1], tag[2], ram);
+	if (tag[0] == TAG_MAP && tag[1] >= 16 && tag[2] >= 20 && !ram->count)
+		read_map(at + 12, at + tag[1], tag[2], ram);
 	if (tag[0] == TAG_ACPI_NEW || (tag[0] == TAG_ACPI_OLD && !root_pointer[0]))
 		__builtin_memcpy(root_pointer, tag + 2, least(tag[1] - 8, 36));
 }

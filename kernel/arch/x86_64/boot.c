@@ -126,9 +126,7 @@ static void make_root_table(struct region *from, uint32_t count)
 	boot_self.table_count = root_slots;
 }
 
-#define ROOT_LIMIT GIB /* one level-2 table covers what boot maps for the root-task */
-
-static uint32_t level2, level1[512];
+static uint32_t level2, level1[512]; /* one level-2 table covers what boot maps for the root-task */
 
 static uint32_t make_table(uint32_t parent, uint64_t index, uint64_t level)
 {
@@ -143,7 +141,7 @@ static void map_page(uint64_t va, uint32_t frame, uint32_t rights)
 {
 	uint64_t i = va >> 21;
 
-	if (va >= ROOT_LIMIT)
+	if (va >= GIB)
 		hal_panic("the root-task's segments do not lie in the first GiB");
 	if (!level1[i])
 		level1[i] = make_table(level2, i, 1);
