@@ -11,7 +11,7 @@ packages=(
 	# boot media
 	grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools
 	# check
-	clang-format libcmocka-dev ovmf libzydis-dev libcapstone-dev python3-capstone python3-pyelftools
+	clang-format libcmocka-dev ovmf libzydis-dev libcapstone-dev spin python3-capstone python3-pyelftools
 )
 
 missing=()

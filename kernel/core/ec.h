@@ -95,6 +95,7 @@ struct ec {
 	/* Time. The run queue holds chain roots. */
 	uint32_t priority;  /* 0: no time of its own */
 	uint32_t effective; /* what its chain runs at: its own, or what a waiting caller lends */
+	uint32_t ceiling;   /* the highest priority that it may give */
 	uint32_t queued;    /* in the run queue */
 	struct ec *run_next, *run_prev;
 	uint64_t budget, period, left; /* TSC ticks; budget 0: no limit */

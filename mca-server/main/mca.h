@@ -121,8 +121,8 @@ struct mca {
 	uint64_t stop_at;   /* TSC */
 };
 
-/* Prepares for the first turn, and logs whose rules hold. succor, overflow_recovery: what CPUID
- * reports. */
+/* Prepares for the first turn, with the state that an earlier life left, and logs whose rules hold.
+ * succor, overflow_recovery: what CPUID reports. */
 void mca_start(struct mca *mca, bool succor, bool overflow_recovery);
 
 /* One turn. Returns the TSC value at which the next is due at the latest. */
@@ -131,6 +131,9 @@ uint64_t mca_turn(struct mca *mca);
 /* ---- Between the files of the state machine ---- */
 
 uint64_t mca_ticks(const struct mca *mca, uint64_t us);
+
+/* Logs a record from before the last reset: it concerns nobody who runs now (verdict.c). */
+void mca_left_over(struct mca *mca, const struct mca_record *record);
 
 /* Decides on the records of one exception, or on one polled record, and carries the verdict out
  * (verdict.c). */

@@ -57,6 +57,29 @@ static void an_srar_in_one_vm_freezes_only_that_vm_until_it_is_queued(void **unu
 	assert_false(fake_logged("killed"));
 }
 
+static void what_a_bank_held_before_the_reset_is_logged_and_nothing_else(void **unused)
+{
+	struct mca_message message;
+
+	(void)unused;
+	fake_map_guest(0, PAGE, 0x345000);
+	fake_left_over(0xbe00000000000135, PAGE); /* context corrupt: now it would be fatal */
+	fake_left_over(STATUS_SRAR, PAGE);
+	mca_turn(&mca);
+	mca_turn(&mca);
+	assert_false(fake_is_poisoned(PAGE));
+	assert_true(fake_runs(0));
+	assert_false(fake_take(0, &message));
+	assert_int_equal(fake.cpu[0].acknowledged, 2);
+	assert_false(mca.stopping);
+	assert_true(
+		fake_logged("from before the last reset: record cpu 0 seq 1 bank 4 status "
+			    "0xbe00000000000135 addr 0x10345000 misc 0x8c class FATAL: nothing is "
+			    "done about it\nfrom before the last reset: record cpu 0 seq 2 "));
+	assert_false(fake_logged("verdict"));
+	assert_false(fake_logged("retired"));
+}
+
 static void an_srao_is_told_early(void **unused)
 {
 	struct mca_message message;
@@ -1098,12 +1121,99 @@ static void whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_eve
 	}
 }
 
+/* One turn; whether the mca-server outlived it. Dead, it is started anew. */
+static bool turn_or_restart(void)
+{
+	if (!setjmp(fake.death)) {
+		mca_turn(&mca);
+		return true;
+	}
+	fake_restart();
+	return false;
+}
+
+/* The vmm-server of VM `vm` queues what is new, and answers all; returns how much was new. */
+static uint32_t queue_new(uint32_t vm, uint64_t *newest)
+{
+	struct mca_message message;
+	uint32_t count = 0;
+
+	while (fake_take(vm, &message)) {
+		count += message.sequence > *newest;
+		if (message.sequence > *newest)
+			*newest = message.sequence;
+		fake_answer(vm, message.sequence);
+	}
+	return count;
+}
+
+static void acknowledged_is_decided(uint32_t cpu)
+{
+	if (mca.acknowledge[cpu] == 2)
+		assert_true(fake_is_poisoned(PAGE) && fake_is_poisoned(PAGE + 4096));
+}
+
+static void gone_at_any_call_it_loses_nothing_and_repeats_nothing(void **unused)
+{
+	bool died = true;
+
+	(void)unused;
+	for (uint64_t call = 1; died; call++) {
+		uint32_t queued[FAKE_VMS] = {0};
+		uint64_t newest[FAKE_VMS] = {0};
+
+		fake_reset();
+		fake_map_guest(0, PAGE, 0x345000);
+		fake_map_guest(1, PAGE + 4096, 0x1000);
+		fake_bank(STATUS_SRAO, PAGE, 5, MCA_CTX_GUEST_USER, LABEL_VM(1), false);
+		fake_bank(STATUS_SRAR, PAGE + 4096, 7, MCA_CTX_GUEST_USER, LABEL_VM(1), true);
+		fake.before_look = acknowledged_is_decided;
+		fake.dies_at = call;
+		died = false;
+		for (uint32_t turn = 0; turn < 4; turn++) {
+			died |= !turn_or_restart();
+			for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+				queued[vm] += queue_new(vm, &newest[vm]);
+		}
+		assert_int_equal(queued[0], 1);
+		assert_int_equal(queued[1], 1);
+		assert_int_equal(queued[2], 0);
+		assert_int_equal(fake.cpu[0].acknowledged, 2);
+		assert_int_equal(fake.shutdowns, 0);
+		for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+			assert_true(fake_runs(vm));
+	}
+}
+
+static void gone_at_any_call_it_still_ends_the_system(void **unused)
+{
+	bool died = true;
+
+	(void)unused;
+	for (uint64_t call = 1; died; call++) {
+		fake_reset();
+		fake_map_guest(0, PAGE, 0x345000);
+		fake_bank(STATUS_FATAL, 0, 5, MCA_CTX_GUEST_USER, LABEL_VM(0), false);
+		fake_bank(STATUS_SRAR, PAGE, 7, MCA_CTX_GUEST_USER, LABEL_VM(0), true);
+		fake.dies_at = call;
+		died = false;
+		for (uint32_t turn = 0; turn < 4; turn++) {
+			died |= !turn_or_restart();
+			for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+				assert_false(fake_runs(vm));
+			fake.now += 1000 * FAKE_MS;
+		}
+		assert_true(fake.shutdowns > 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_srar_in_one_vm_freezes_only_that_vm_until_it_is_queued),
+		TEST(what_a_bank_held_before_the_reset_is_logged_and_nothing_else),
 		TEST(an_srao_is_told_early),
 		TEST(two_vms_that_share_a_page_thaw_each_for_itself),
 		TEST(a_vm_that_does_not_answer_is_killed_at_its_deadline),
@@ -1150,6 +1260,8 @@ int main(void)
 		TEST(amd_needs_succor_and_the_override_is_announced),
 		TEST(a_vm_that_is_gone_is_said_once),
 		TEST(a_vm_that_is_gone_for_a_moment_is_not_spoken_of),
+		TEST(gone_at_any_call_it_loses_nothing_and_repeats_nothing),
+		TEST(gone_at_any_call_it_still_ends_the_system),
 		TEST(polling_is_asked_for_in_time),
 		TEST(whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_ever),
 	};

@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, paths, payloads, source, units
+from . import boots, builds, models, paths, payloads, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -17,6 +17,7 @@ STAGES = {
     "build": builds.stage_build,
     "python": units.stage_python,
     "unit": units.stage_unit,
+    "models": models.stage_models,
     "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,

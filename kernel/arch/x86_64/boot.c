@@ -198,7 +198,7 @@ static void make_root_thread(uint64_t entry)
 	c->supervisor = ~0ull;
 	c->rip = entry;
 	c->rsp = ROOT_STACK_TOP;
-	c->priority = PRIORITIES - 1;
+	c->priority = c->ceiling = boot_self.ceiling = PRIORITIES - 1;
 	boot_self.buffer = &config;
 	if (thread_configure(&boot_self, t, THREAD_SPACE | THREAD_REGS | THREAD_TIME) != CAIRN_OK ||
 	    ec_resume(hal_window(slots[t].base)) != CAIRN_OK)
