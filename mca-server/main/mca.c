@@ -92,6 +92,7 @@ static void take(struct mca *mca, const struct mca_record *record)
 
 	if (record->context == MCA_CTX_RESET) {
 		mca_left_over(mca, record);
+		mca->state->acknowledged[record->cpu] = record->sequence;
 		return;
 	}
 	if (record->context == MCA_CTX_POLL) {
