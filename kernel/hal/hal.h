@@ -25,11 +25,7 @@
 /* Now, in TSC ticks. */
 uint64_t hal_now(void);
 /* Orders what the compiler wrote before and writes after (the machine keeps the order of stores). */
-#ifdef __FRAMAC__
-#define hal_order() ((void)0)
-#else
 #define hal_order() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-#endif
 /* In a loop that waits for another CPU. */
 void hal_relax(void);
 /* Makes a CPU serve its mail (mail_serve); makes it leave a guest or halt even with interrupts off. */
