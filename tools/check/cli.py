@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, models, paths, payloads, proof, source, units
+from . import boots, builds, machines, models, paths, payloads, proof, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -22,7 +22,7 @@ STAGES = {
     "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,
-    "iso": boots.stage_iso,
+    "boot": machines.stage_boot,
     "scenarios": boots.stage_scenarios,
     "bench": boots.stage_bench,
 }

@@ -12,14 +12,14 @@ GRUB_CFG = """\
 set timeout=0
 set default=0
 menuentry "Cairn: {name}" {{
-	multiboot2 /boot/cairn.elf {append}
+{commands}	multiboot2 /boot/cairn.elf {append}
 	boot
 }}
 """
 
 
-def make_iso(image, output, name, append=""):
-    """Runs grub-mkrescue; raises DescriptionError with what it said last."""
+def make_iso(image, output, name, append="", commands=()):
+    """Runs grub-mkrescue; commands: GRUB's, carried out before it loads the image; raises DescriptionError with what it said last."""
     if not shutil.which("grub-mkrescue"):
         raise DescriptionError([(output, 0, "grub-mkrescue is not installed; run "
                                  "tools/install-deps.sh")])
@@ -27,7 +27,7 @@ def make_iso(image, output, name, append=""):
         os.makedirs(os.path.join(stage, "boot", "grub"))
         shutil.copyfile(image, os.path.join(stage, "boot", "cairn.elf"))
         with open(os.path.join(stage, "boot", "grub", "grub.cfg"), "w", encoding="utf-8") as file:
-            file.write(GRUB_CFG.format(name=name, append=append))
+            file.write(GRUB_CFG.format(name=name, append=append, commands="".join(f"\t{line}\n" for line in commands)))
         partial = f"{output}.{os.getpid()}.partial"
         done = subprocess.run(["grub-mkrescue", "-o", partial, stage], text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
