@@ -252,7 +252,10 @@ const char *acpi_read_serial(const uint8_t *bytes, size_t size, struct acpi_seri
 		return "the ACPI table SPCR names a port that is no 16550";
 	if (address == 0)
 		return "the ACPI table SPCR says that the console is off";
-	if (bytes[SPCR_SPACE] != SPACE_IO || bytes[SPCR_WIDTH] > 8)
+	if (bytes[SPCR_WIDTH] > 8)
+		return "the ACPI table SPCR names a port with wide registers, which this system "
+		       "does not use";
+	if (bytes[SPCR_SPACE] != SPACE_IO)
 		return "the ACPI table SPCR names a port in memory, which this system does not use";
 	if (address % 8 != 0 || address > 0xfff8)
 		return "the ACPI table SPCR names no place for a 16550";

@@ -10,6 +10,7 @@
 #define FCR	2
 #define LCR	3
 #define MCR	4
+#define LSR	5
 #define SCRATCH 7
 #define PORTS	8
 
@@ -17,7 +18,9 @@
 #define LCR_DLAB      0x80
 #define FCR_START     0x07 /* FIFOs on and empty */
 #define MCR_START     0x03 /* DTR, RTS */
+#define LSR_IDLE      0x40
 #define SCRATCH_VALUE 0x5a
+#define MAX_POLLS     100000
 
 #define COM1	       0x3f8
 #define COM1_LINE      4
@@ -30,6 +33,17 @@ static bool out(uint16_t port, unsigned value)
 	return cairn_port_out(ROOT_IOPORTS, port, 1, value & 0xff) == CAIRN_OK;
 }
 
+/* Who wrote there before must not lose it when the FIFOs are emptied. */
+static void wait_idle(uint16_t port)
+{
+	uint64_t lsr = 0;
+
+	for (int i = 0; i < MAX_POLLS && (lsr & LSR_IDLE) == 0; i++) {
+		if (cairn_port_in(ROOT_IOPORTS, port + LSR, 1, &lsr) != CAIRN_OK)
+			return;
+	}
+}
+
 /* Whether there is one, which is then set up. */
 static bool start(const struct acpi_serial *found)
 {
@@ -40,6 +54,7 @@ static bool start(const struct acpi_serial *found)
 	    cairn_port_in(ROOT_IOPORTS, port + SCRATCH, 1, &value) != CAIRN_OK ||
 	    value != SCRATCH_VALUE || !out(port + IER, 0))
 		return false;
+	wait_idle(port);
 	if (found->divisor != 0 &&
 	    !(out(port + LCR, LCR_DLAB) && out(port, found->divisor) &&
 	      out(port + IER, found->divisor >> 8) && out(port + LCR, LCR_8N1)))
