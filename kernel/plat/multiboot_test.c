@@ -280,13 +280,14 @@ static void more_pieces_than_there_is_room_for_are_counted(void **state)
 
 static void a_map_without_ram_or_no_map_is_said(void **state)
 {
-	static const struct line none[] = {{0, 0xa0000, 1}, {MIB, GIB, RESERVED}};
+	static const struct line none[] = {{0, 0xa0000, 1}, {MIB, GIB, RESERVED}}, some[] = {{MIB, MIB, 1}};
 
 	(void)state;
 	assert_string_equal(read1(none, 2), NOTHING);
 	assert_string_equal(read1(none, 0), NOTHING);
 	assert_string_equal(read2_lines(none, 2), NOTHING);
-	put32(area, 0);
+	assert_null(read1(some, 1));
+	put32(area, 0xffffffbf); /* all flags but that of the map */
 	assert_string_equal(read_area(MULTIBOOT1, area), NOTHING);
 	begin();
 	assert_string_equal(read2(), NOTHING);
@@ -346,7 +347,7 @@ static void lengths_that_lead_out_of_the_information_are_not_followed(void **sta
 
 static void larger_entries_are_stepped_over(void **state)
 {
-	static const struct line lines[] = {{MIB, MIB, 1}, {4 * MIB, MIB, 1}};
+	static const struct line lines[] = {{MIB, MIB, 1}, {4 * MIB, MIB, 1}}, dense[] = {{MIB, MIB, 1}, {1, 0, 0}};
 
 	(void)state;
 	begin();
@@ -354,7 +355,27 @@ static void larger_entries_are_stepped_over(void **state)
 	assert_null(read2());
 	assert_int_equal(bytes(), 2 * MIB);
 	begin();
-	map_tag(lines, 2, 16); /* too small to be entries */
+	map_tag(dense, 2, 16); /* too small to be entries */
+	assert_string_equal(read2(), NOTHING);
+	begin();
+	tag(6, "", 0);
+	assert_string_equal(read2_part(tags_size, tags_size), NOTHING);
+}
+
+static void what_follows_the_end_or_a_map_is_no_map(void **state)
+{
+	static const struct line first[] = {{MIB, 8 * MIB, 1}, {4 * MIB, MIB, RESERVED}},
+				 second[] = {{4 * MIB, 16 * MIB, 1}};
+
+	(void)state;
+	begin();
+	map_tag(first, 2, 24);
+	map_tag(second, 1, 24);
+	assert_null(read2());
+	assert_int_equal(bytes(), 7 * MIB);
+	begin();
+	tag(0, "", 0);
+	map_tag(first, 2, 24);
 	assert_string_equal(read2(), NOTHING);
 }
 
@@ -422,6 +443,7 @@ int main(void)
 		cmocka_unit_test(information_that_is_cut_short_is_read_as_far_as_it_goes),
 		cmocka_unit_test(lengths_that_lead_out_of_the_information_are_not_followed),
 		cmocka_unit_test(larger_entries_are_stepped_over),
+		cmocka_unit_test(what_follows_the_end_or_a_map_is_no_map),
 		cmocka_unit_test(the_newer_root_pointer_is_preferred),
 		cmocka_unit_test(random_maps_give_sound_regions),
 	};
