@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, machines, models, run, source, units
+from check import boots, builds, cli, machines, models, reproducible, run, source, units
 from check.report import Report
 
 
@@ -84,6 +84,30 @@ class Machines(unittest.TestCase):
     def test_spcr(self):
         table = machines.spcr(0x2f8, 3)
         self.assertEqual((len(table), sum(table) & 0xff, table[:4], table[44:46]), (80, 0, b"SPCR", b"\xf8\x02"))
+class Reproducible(unittest.TestCase):
+    """Two builds are compared byte by byte."""
+
+    def test_difference(self):
+        with tempfile.TemporaryDirectory() as directory:
+            one, two = os.path.join(directory, "1"), os.path.join(directory, "2")
+            cases = ((b"", b"", None), (b"same", b"same", None), (b"some", b"same", 1), (b"long", b"longer", 4),
+                     (bytes(reproducible.CHUNK) + b"a", bytes(reproducible.CHUNK) + b"b", reproducible.CHUNK))
+            for first, second, offset in cases:
+                for path, data in ((one, first), (two, second)):
+                    with open(path, "wb") as file:
+                        file.write(data)
+                said = reproducible.difference(one, two)
+                self.assertEqual(said == "", offset is None)
+                self.assertTrue(offset is None or f"offset {offset:#x} on" in said)
+
+    def test_results(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in (("products.txt", "a.elf\n"), ("clang/products.txt", "a.elf\n"), ("images/x.elf", ""),
+                               ("images/x.elf.stamp", ""), ("images/x.iso", "")):
+                os.makedirs(os.path.dirname(os.path.join(directory, name)), exist_ok=True)
+                with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            self.assertEqual(reproducible.results(directory), ["a.elf", "clang/a.elf", "images/x.elf", "images/x.iso"])
 
 
 class Tree(unittest.TestCase):

@@ -142,7 +142,7 @@ def make_media(report):
     image, reason = builds.compose("debug", os.path.join(TOP, "systems", "tests.toml"), "--iso", iso)
     if not reason:
         try:
-            make_iso(image, hole, "tests", commands=(HOLE,))
+            make_iso(image, hole, "tests", commands=(HOLE,), modules=("mmap",))
         except DescriptionError as error:
             reason = str(error)
     report.judge("medium", watch.lap(), reason)
