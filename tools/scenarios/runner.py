@@ -21,6 +21,7 @@ MODULES = {
     "mce-ce": "mce_ce",
     "mce-kill": "mce_kill",
     "mce-fatal": "mce_fatal",
+    "mce-reset": "mce_reset",
     "mce-free": "mce_free",
     "server-fault": "server_fault",
     "kernel-tables": "kernel_tables",

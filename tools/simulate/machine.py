@@ -201,6 +201,11 @@ class Machine:
             time.sleep(0.05)
         return False
 
+    def reset(self) -> None:
+        """Presses the reset button: the machine starts anew, its machine-check banks keep what they hold."""
+        self.qmp.command("set-action", reboot="reset")
+        self.qmp.command("system_reset")
+
     def wait(self, timeout: float) -> int | None:
         assert self.process
         try:

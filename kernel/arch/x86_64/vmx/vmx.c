@@ -80,9 +80,10 @@ static const char *choose_controls(void)
 	for (i = 0; i < 5; i++)
 		if (!controls[i])
 			return "this CPU's VT-x lacks a control that Cairn needs (EPT, VPID, unrestricted guest, virtual "
-			       "NMIs)";
+			       "NMIs): use a newer machine";
 	if (~rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_NEEDED)
-		return "this CPU's VT-x has no 2 MiB pages in EPT, or no INVEPT and INVVPID; Cairn needs them";
+		return "this CPU's VT-x has no 2 MiB pages in EPT, or no INVEPT and INVVPID, which Cairn needs: use a newer "
+		       "machine";
 	eptp_bits = EPTP_WB_4 | (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_AD ? EPTP_AD : 0);
 	return NULL;
 }
