@@ -90,8 +90,8 @@ struct server_info {
 	uint64_t boot_tsc;
 	uint64_t untyped_base; /* GRANT_HARDWARE with GRANT_MEMORY: physical address of SEL_UNTYPED
 				*/
-	/* With SEL_SERIAL_PORTS: first port, divisor of 115200 baud (0: the speed stays as it is),
-	 * interrupt line. */
+	/* The serial port: its first I/O port, divisor of 115200 baud (0: the speed stays as it
+	 * is), interrupt line. */
 	uint32_t serial_port, serial_divisor, serial_line;
 	/* ROLE_VMM */
 	struct desc_vm vm; /* its VM */
