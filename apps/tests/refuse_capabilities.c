@@ -208,8 +208,8 @@ HYPERCALL_TEST(copy)
 	};
 	static const struct wrong badged[] = {{4, 1, CAIRN_ERR_ARG}, {4, ~0ul, CAIRN_ERR_ARG}};
 	static const struct wrong lines[] = {
-		{4, 9 | 8 << 16, CAIRN_ERR_ARG},      /* first above last */
-		{4, 8 | 0xffffu << 16, CAIRN_ERR_ARG},/* beyond the last line */
+		{4, 9 | 8 << 16, CAIRN_ERR_ARG},       /* first above last */
+		{4, 8 | 0xffffu << 16, CAIRN_ERR_ARG}, /* beyond the last line */
 		{4, 0x800 | 0x800 << 16, CAIRN_ERR_ARG},
 		{4, 1ul << 32 | 8 | 8 << 16, CAIRN_ERR_ARG},
 		{4, ~0ul, CAIRN_ERR_ARG},

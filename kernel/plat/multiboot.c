@@ -71,6 +71,7 @@ static void read_map(uint64_t from, uint64_t end, uint64_t size, struct regions 
 	uint32_t is_ram;
 
 	for (is_ram = 2; is_ram--;) /* bound: 2 */
+		/* bound: bytes of the map, four at a time at least */
 		for (at = from; at + sizeof(struct entry) <= end; at += size ? size : ((const struct entry *)at)->size + 4ul)
 			read_entry((const void *)at, ram, is_ram);
 	regions_take(ram, 0, LOW_MEMORY);

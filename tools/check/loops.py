@@ -75,7 +75,7 @@ def c_loops(text):
         first = text.count("\n", 0, loop.start())
         last = first if loop[0].startswith("do") else text.count("\n", 0, end)
         said = BOUND.search("\n".join(lines[first:last + 1]))
-        if not said and first and lines[first - 1].strip().endswith("*/"):
+        if not said and first and re.fullmatch(r"\s*(?:/\*|\*).*\*/", lines[first - 1]):
             said = BOUND.search(lines[first - 1])
         function = next((name for start, name in reversed(functions) if start < loop.start()), "?")
         found.append((function, head, said[1] if said else own_bound(head), first + 1))

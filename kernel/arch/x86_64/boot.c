@@ -48,8 +48,8 @@ static uint64_t choose_carve(uint64_t *top)
 {
 	uint64_t best, end, i;
 
-	for (;; *top = (*top - 1) & ~(GIB - 1)) { /* bound: GiB of RAM */
-		for (best = 0, i = 0; i < ram.count; i++) {
+	for (;; *top = (*top - 1) & ~(GIB - 1)) {	    /* bound: GiB of RAM */
+		for (best = 0, i = 0; i < ram.count; i++) { /* bound: REGIONS */
 			end = ram.at[i].end < BOOT_LIMIT ? ram.at[i].end : BOOT_LIMIT;
 			end = (end & ~(PAGE_SIZE_2M - 1)) - carve_size(*top);
 			if ((int64_t)end >= (int64_t)ram.at[i].base && end > best)
