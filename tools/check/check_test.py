@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, machines, models, reproducible, run, source, units
+from check import analysis, boots, builds, cli, loops, machines, models, reproducible, run, source, stack, units
 from check.report import Report
 
 
@@ -84,6 +84,77 @@ class Machines(unittest.TestCase):
     def test_spcr(self):
         table = machines.spcr(0x2f8, 3)
         self.assertEqual((len(table), sum(table) & 0xff, table[:4], table[44:46]), (80, 0, b"SPCR", b"\xf8\x02"))
+class Stacks(unittest.TestCase):
+    """Machine code as objdump prints it."""
+
+    @staticmethod
+    def code(text):
+        """Code without a file."""
+        code = stack.Code.__new__(stack.Code)
+        code.load(text)
+        return code
+
+    def test_depth(self):
+        code = self.code("0000000000000010 <f>:\n  10:\tpush   %rbx\n  11:\tsub    $0x20,%rsp\n  15:\tje     1a <f+0xa>\n"
+                         "  17:\tcall   30 <g>\n  1a:\tadd    $0x20,%rsp\n  1e:\tpop    %rbx\n  1f:\tret\n"
+                         "0000000000000030 <g>:\n  30:\tpush   $0x2\n  32:\tpop    %rax\n  33:\tret\n")
+        self.assertEqual(code.worst(0x10), (8 + 32 + 8 + 8, ["f", "g"], True))
+        self.assertEqual(code.own(0x10), 8 + 8 + 32)
+
+    def test_recursion(self):
+        code = self.code("0000000000000010 <f>:\n  10:\tcall   20 <g>\n  15:\tret\n"
+                         "0000000000000020 <g>:\n  20:\tcall   10 <f>\n  25:\tret\n")
+        with self.assertRaisesRegex(stack.Loops, "f calls g calls f"):
+            code.worst(0x10)
+
+    def test_no_return(self):
+        code = self.code("0000000000000010 <f>:\n  10:\tcall   20 <stop>\n0000000000000015 <other>:\n  15:\tsub    $0x800,%rsp\n"
+                         "  1c:\tret\n0000000000000020 <stop>:\n  20:\thlt\n  21:\tjmp    20 <stop>\n")
+        self.assertEqual(code.worst(0x10)[0], 8)
+
+    def test_unknown(self):
+        for text in ("mov    %rax,%rbx\n  13:\tcall   *%rax", "xchg   %rax,%rsp"):
+            with self.assertRaises(stack.Unknown):
+                self.code(f"0000000000000010 <f>:\n  10:\t{text}\n  18:\tret\n").worst(0x10)
+
+    def test_float(self):
+        code = self.code("0000000000000010 <f>:\n  10:\tfxsave64 (%rdi)\n  15:\tmovaps %xmm0,%xmm1\n  18:\tfadds  (%rax)\n"
+                         "  1b:\tmov    %fs:0x0,%rax\n")
+        self.assertEqual(list(analysis.float_uses(code)), ["f: movaps %xmm0,%xmm1", "f: fadds (%rax)"])
+
+
+class Bounds(unittest.TestCase):
+    """Loops and what is said of them."""
+
+    def found(self, body):
+        """(head, bound) of the loops in a function."""
+        loop_list = loops.c_loops(f"static void f(int a)\n{{\n{body}\n}}\n")
+        self.assertTrue(all(name == "f" for name, *_ in loop_list))
+        return [(head, bound) for _, head, bound, _ in loop_list]
+
+    def test_own(self):
+        self.assertEqual(self.found("\tfor (i = 0; i < CPU_MAX; i++)\n\t\tx();"), [("for (i = 0; i < CPU_MAX; i++)", "CPU_MAX")])
+        self.assertEqual(self.found("\tfor (i = 0; i <= 3 && y; i++)\n\t\tx();")[0][1], "3 + 1")
+        self.assertEqual(self.found("\tfor (i = 0; i < n; i++)\n\t\tx();")[0][1], "")
+        self.assertEqual(self.found("\tfor (i = 0; i < CPU_MAX; i += step)\n\t\tx();")[0][1], "")
+
+    def test_said(self):
+        self.assertEqual(self.found("\twhile (x()) /* bound: 4 */\n\t\t;"), [("while (x())", "4")])
+        self.assertEqual(self.found("\t/* bound: 4 */\n\twhile (x())\n\t\t;"), [("while (x())", "4")])
+        nested = self.found("\twhile (x()) { /* bound: 4 */\n\t\twhile (y())\n\t\t\t;\n\t}")
+        self.assertEqual(nested, [("while (x())", "4"), ("while (y())", "")])
+
+    def test_do(self):
+        self.assertEqual(self.found("\tdo { /* bound: 2 */\n\t\tx();\n\t} while (y);"), [("do … while (y)", "2")])
+
+    def test_words(self):
+        self.assertEqual(self.found('\t/* while (x) */\n\tx("for (;;)");'), [])
+
+    def test_assembler(self):
+        text = "f:\n1:\tnop\n\tjne 1b  /* bound: 7 */\n\tjmp f\n\tje f\n"
+        self.assertEqual([(head, bound) for _, head, bound, _ in loops.asm_loops(text)], [("jne 1b", "7"), ("je f", "")])
+
+
 class Reproducible(unittest.TestCase):
     """Two builds are compared byte by byte."""
 
