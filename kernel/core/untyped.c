@@ -145,12 +145,12 @@ status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst,
 		return st;
 
 	us->used = p.at + p.size - us->base;
-	slots[dst] = (struct slot){0};
+	slot_clear(dst);
 	slots[dst].type = (uint8_t)type;
 	slots[dst].original = 1;
 	slots[dst].base = p.at;
 	slots[dst].size = p.size;
-	slot_set_rights(dst, RIGHT_ALL);
+	slot_set_rights(dst, us, RIGHT_ALL);
 	if (type == CAP_UNTYPED || type == CAP_FRAME)
 		make_memory(dst, &p, us->device);
 	else
