@@ -118,7 +118,10 @@ status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
 	/*@ assert member: slots_member; */
 	/*@ assert order: slots_next && slots_forward; */
 	/*@ assert parents: slots_parents; */
-	/*@ assert descent: slots_descent && slots_deeper; */
+	/*@ assert same_parent: \forall integer i; member(i) ==> slots[i].parent == \at(slots[i].parent, Pre); */
+	/*@ assert descent: slots_descent; */
+	/*@ assert same_depth: \forall integer i; listed(i) ==> slots[i].depth == \at(slots[i].depth, Pre); */
+	/*@ assert deeper: slots_deeper; */
 	slot_insert(dst, src);
 	return CAIRN_OK;
 }
