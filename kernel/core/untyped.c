@@ -13,9 +13,9 @@ struct plan {
 	uint8_t byte;
 };
 
+/* Size of the object; 0: arguments out of range. */
 /*@ assigns \nothing;
   exits \false; */
-/* Size of the object; 0: arguments out of range. */
 static uint64_t object_size(uint64_t type, uint64_t size_bits, uint64_t param)
 {
 	uint64_t count = param >> 32;
