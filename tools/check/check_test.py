@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, models, run, source, units
+from check import boots, builds, cli, machines, models, reproducible, run, source, units
 from check.report import Report
 
 
@@ -46,6 +46,68 @@ class Models(unittest.TestCase):
         self.assertEqual(models.judge(broken, "LATE"), ("", "found: assertion violated x"))
         self.assertIn("cut short", models.judge(f"Warning: Search not completed\n{clean}", None)[0])
         self.assertIn("did not say", models.judge("", None)[0])
+
+
+class Machines(unittest.TestCase):
+    """What a machine prints, and how it ends."""
+
+    def verdict(self, machine, *lines, status=1):
+        """On these lines and that end."""
+        return machines.verdict(machine, iter([*((line, None) for line in lines), ("", status)]))
+
+    def test_tests(self):
+        machine = machines.Machine(sights=("ids 0 2$",))
+        good = ("root: APIC ids 0 2", "tests: ok a", "tests: 1 ok, 0 failed")
+        self.assertEqual(self.verdict(machine, *good), "")
+        self.assertEqual(self.verdict(machine, "ids 0 2 6", *good[1:]), "nobody printed `ids 0 2$`")
+        self.assertEqual(self.verdict(machine, good[0], "tests: FAIL a: why", good[1]), "tests: FAIL a: why")
+        self.assertEqual(self.verdict(machine, good[0]), "no test passed")
+        self.assertIn("status is 3", self.verdict(machine, *good, status=3))
+
+    def test_others(self):
+        refused = machines.Machine(sights=("no guests",), end=machines.CANNOT_RUN)
+        self.assertEqual(self.verdict(refused, "no guests", status=5), "")
+        self.assertIn("status is 1", self.verdict(refused, "no guests"))
+        self.assertIn("nobody printed", self.verdict(refused, status=5))
+        endless = machines.Machine(sights=("stands still",), end=None)
+        self.assertEqual(machines.verdict(endless, iter([("stands still", None)] * 2)), "")
+        self.assertIn("status is 0", self.verdict(endless, status=0))
+
+    def test_command(self):
+        """Each machine has its medium, its firmware and its table."""
+        for machine in machines.MACHINES.values():
+            words = machines.command(machine, {machine.medium: "MEDIUM"}, "TABLE")
+            self.assertEqual("MEDIUM" in " ".join(words), True)
+            self.assertEqual(machines.OVMF in words, machine.uefi)
+            self.assertEqual("file=TABLE" in words, bool(machine.spcr))
+
+    def test_spcr(self):
+        table = machines.spcr(0x2f8, 3)
+        self.assertEqual((len(table), sum(table) & 0xff, table[:4], table[44:46]), (80, 0, b"SPCR", b"\xf8\x02"))
+class Reproducible(unittest.TestCase):
+    """Two builds are compared byte by byte."""
+
+    def test_difference(self):
+        with tempfile.TemporaryDirectory() as directory:
+            one, two = os.path.join(directory, "1"), os.path.join(directory, "2")
+            cases = ((b"", b"", None), (b"same", b"same", None), (b"some", b"same", 1), (b"long", b"longer", 4),
+                     (bytes(reproducible.CHUNK) + b"a", bytes(reproducible.CHUNK) + b"b", reproducible.CHUNK))
+            for first, second, offset in cases:
+                for path, data in ((one, first), (two, second)):
+                    with open(path, "wb") as file:
+                        file.write(data)
+                said = reproducible.difference(one, two)
+                self.assertEqual(said == "", offset is None)
+                self.assertTrue(offset is None or f"offset {offset:#x} on" in said)
+
+    def test_results(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in (("products.txt", "a.elf\n"), ("clang/products.txt", "a.elf\n"), ("images/x.elf", ""),
+                               ("images/x.elf.stamp", ""), ("images/x.iso", "")):
+                os.makedirs(os.path.dirname(os.path.join(directory, name)), exist_ok=True)
+                with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            self.assertEqual(reproducible.results(directory), ["a.elf", "clang/a.elf", "images/x.elf", "images/x.iso"])
 
 
 class Tree(unittest.TestCase):
