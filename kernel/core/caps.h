@@ -38,6 +38,10 @@ void pt_unlink(uint32_t child);
 int pt_hung(uint32_t s);
 MUST_USE status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights, uint32_t deposit);
 void frame_unmap(uint32_t frame);
+/* Is one of these pages poisoned? */
+/*@ assigns \nothing;
+  exits \false; */
+int any_poison(uint64_t at, uint64_t size);
 /* Where `frame`'s mapping lies: label of the root (0: not below a root) and address. */
 uint32_t frame_where(uint32_t frame, uint64_t *address);
 /* Makes page `page` of mapped `frame` a poison tag; a 2 MiB mapping is split first. */

@@ -148,18 +148,15 @@ status_t cap_move(uint32_t src, uint32_t dst)
 static uint32_t table_live(uint32_t t)
 {
 	struct slot *s = &slots[t];
-	uint64_t i, start = s->used;
+	uint64_t i, n;
 
-	for (i = start; i < s->count; i++)
+	for (n = 0; n < s->count; n++) {
+		i = s->used + n - (s->used + n < s->count ? 0 : s->count);
 		if (slot_live(s->first + (uint32_t)i)) {
 			s->used = i;
 			return s->first + (uint32_t)i;
 		}
-	for (i = 0; i < start && i < s->count; i++)
-		if (slot_live(s->first + (uint32_t)i)) {
-			s->used = i;
-			return s->first + (uint32_t)i;
-		}
+	}
 	return SLOT_NIL;
 }
 

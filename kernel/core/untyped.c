@@ -69,21 +69,6 @@ static status_t check_pagetable(uint64_t param)
 	return CAIRN_OK;
 }
 
-/* A kernel object never lies on a poisoned page. */
-/*@ requires \valid_read(p);
-  assigns \nothing;
-  exits \false; */
-static status_t check_poison(const struct plan *p)
-{
-	uint64_t a;
-
-	/*@ loop assigns a; */
-	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K)
-		if (hal_page_byte(a) & PAGE_POISONED)
-			return CAIRN_ERR_POISON;
-	return CAIRN_OK;
-}
-
 /*@ requires dst < SLOT_COUNT && \valid_read(p);
   assigns slots[dst].device, machine;
   exits \false; */
@@ -135,15 +120,6 @@ static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 	}
 }
 
-/*@ assigns \nothing;
-  exits \false; */
-static uint8_t page_byte(uint64_t type, uint64_t param)
-{
-	if (type == CAP_PAGETABLE && (param >> 8 & 0xff) != PT_HOST)
-		return PAGE_GUEST_PT;
-	return (uint8_t)type;
-}
-
 /* Where the object comes to lie: behind the watermark; 0: there is no room. */
 /*@ requires \valid_read(us) && \valid(p) && \separated(us, p);
   requires us->base + us->size <= PHYS_LIMIT + 1 && used <= us->size && 0 < align <= PHYS_LIMIT + 1;
@@ -169,7 +145,7 @@ status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst,
 	p.size = object_size(type, size_bits, param);
 	if (!p.size)
 		return CAIRN_ERR_ARG;
-	p.byte = page_byte(type, param);
+	p.byte = type == CAP_PAGETABLE && (param >> 8 & 0xff) != PT_HOST ? PAGE_GUEST_PT : (uint8_t)type;
 	align = type == CAP_UNTYPED || type == CAP_FRAME ? p.size : PAGE_SIZE_4K;
 	if (us->device && type != CAP_FRAME && type != CAP_UNTYPED)
 		return CAIRN_ERR_TYPE;
@@ -179,8 +155,9 @@ status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst,
 		st = check_table(param);
 	else if (type == CAP_PAGETABLE)
 		st = check_pagetable(param);
-	if (st == CAIRN_OK && type != CAP_UNTYPED && type != CAP_FRAME)
-		st = check_poison(&p);
+	/* A kernel object never lies on a poisoned page. */
+	if (st == CAIRN_OK && type != CAP_UNTYPED && type != CAP_FRAME && any_poison(p.at, p.size))
+		st = CAIRN_ERR_POISON;
 	if (st != CAIRN_OK)
 		return st;
 
