@@ -96,6 +96,7 @@ int main(void)
 		  boot->debug ? "debug" : "release");
 	if (boot->no_guests)
 		finish(BUILD_FAILED, "this machine cannot run it");
+	power_find();
 	cpus_start();
 	if (!image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");
