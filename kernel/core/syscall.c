@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls: decode (check everything), then perform. See docs/manual/hypercalls.md. */
 #include <core/caps.h>
+#include <core/debug.h>
 #include <core/smp.h>
 #include <core/syscall.h>
 #include <cairn/hypercall_numbers.h>
@@ -495,6 +496,20 @@ static void sys_debug_write(struct ec *e)
 #endif
 }
 
+static void sys_debug_check(struct ec *e)
+{
+#ifdef CAIRN_DEBUG
+	uint64_t result[3] = {0};
+
+	e->gpr[GPR_RAX] = debug_check(e, ARG1(e), ARG2(e), result);
+	e->gpr[GPR_RDI] = result[0];
+	e->gpr[GPR_RSI] = result[1];
+	e->gpr[GPR_RDX] = result[2];
+#else
+	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+#endif
+}
+
 static void sys_none(struct ec *e)
 {
 	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
@@ -534,6 +549,7 @@ static const syscall_fn with_lock[CAIRN_CALL_COUNT] = {
 	[CAIRN_CALL_MC_THAW] = sys_mc_thaw,
 	[CAIRN_CALL_DEBUG_WRITE] = sys_debug_write,
 	[CAIRN_CALL_CPU_START] = sys_cpu_start,
+	[CAIRN_CALL_DEBUG_CHECK] = sys_debug_check,
 };
 
 /* What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here. */
@@ -556,7 +572,7 @@ static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 	lock_take();
 	if (!cpu->disturbed) {
 		e->rip += SYSCALL_LENGTH;
-		with_lock[n](e);
+		debug_perform(with_lock[n], e);
 	}
 	lock_drop();
 }

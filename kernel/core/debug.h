@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What debug builds add (kernel/debug): checks of the whole kernel state. Release builds have nothing of it. */
+#ifndef CORE_DEBUG_H
+#define CORE_DEBUG_H
+
+#include <core/ec.h>
+
+#ifdef CAIRN_DEBUG
+/* Performs a hypercall of `e`; while debug_check's DEBUG_WATCH counts, one that is refused must not change any object. */
+void debug_perform(void (*call)(struct ec *e), struct ec *e);
+/* Hypercall debug_check: the first violation; 0: none. The caller holds the lock. */
+MUST_USE status_t debug_check(const struct ec *e, uint64_t request, uint64_t argument, uint64_t result[3]);
+#else
+#define debug_perform(call, e) (call)(e)
+#endif
+
+#endif
