@@ -4,6 +4,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -12,6 +13,8 @@ import gen_hypercalls
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DESCRIPTION = os.path.join(TOP, "kernel", "abi", "hypercalls.toml")
+MANUAL = os.path.join(TOP, "docs", "manual", "hypercalls.md")
+TESTS = os.path.join(TOP, "apps", "tests")
 
 PROGRAM = """\
 #include <cairn/hypercalls.h>
@@ -108,6 +111,97 @@ class Stubs(unittest.TestCase):
 
     def test_unknown_key(self):
         self.refused(lambda calls: calls[3].update(note="x"), "keys must be")
+
+    def test_argument_without_a_kind(self):
+        self.refused(lambda calls: calls[3].update(kinds=[]), "1 names but 0 kinds")
+
+    def test_unknown_kind(self):
+        for kind in ("Thred SIGNAL", "bits 7", "1..", "one of", "SIGNAL Thread"):
+            self.refused(lambda calls, kind=kind: calls[3].update(kinds=[kind]), "unknown kind")
+
+    def test_a_program_may_record_what_is_answered(self):
+        code = self.compile("#include <cairn/hypercalls.h>\ncairn_status_t f(void);\n"
+                            "cairn_status_t f(void)\n{\n\treturn cairn_signal(1);\n}\n",
+                            "-DCAIRN_HYPERCALLS_RECORDER=note_it", "-mcmodel=large", "-fno-pie")
+        self.assertRegex(code, r"syscall")
+        self.assertRegex(code, r"mov +\$0x3,%edi")
+
+
+class Kinds(unittest.TestCase):
+    """What stands in `kinds`."""
+
+    def test_each_form_is_read(self):
+        for text, kind in (("number", ("number",)), ("user address", ("user address",)),
+                           ("0..16", ("range", 0, 16)), ("one of 1 2 4", ("one", [1, 2, 4])),
+                           ("bits 0x3f", ("bits", 0x3f)), ("capability", ("selector", [], [])),
+                           ("Frame READ WRITE", ("selector", ["Frame"], ["READ", "WRITE"])),
+                           ("Thread or VCpu CONTROL", ("selector", ["Thread", "VCpu"], ["CONTROL"]))):
+            self.assertEqual(gen_hypercalls.read_kind(text), kind)
+
+
+class Manual(unittest.TestCase):
+    """The manual must have a section for each call, with its arguments, results and errors, and no others."""
+
+    def setUp(self):
+        self.calls = gen_hypercalls.check(gen_hypercalls.read(DESCRIPTION))
+        with open(MANUAL, encoding="utf-8") as file:
+            self.text = file.read()
+
+    def refused(self, text, words):
+        with self.assertRaises(gen_hypercalls.BadInterface) as caught:
+            gen_hypercalls.check_manual(self.calls, text)
+        self.assertIn(words, str(caught.exception))
+
+    def test_it_is_as_it_must_be(self):
+        gen_hypercalls.check_manual(self.calls, self.text)
+
+    def test_section_is_missing(self):
+        self.refused(self.text.replace("## irq_ack", "## irq_ark"), "irq_ack has no section")
+
+    def test_error_is_missing(self):
+        self.refused(self.text.replace("| `DEPTH` |", "| depth |"), "the section of call lacks error DEPTH")
+
+    def test_error_that_never_comes(self):
+        self.refused(self.text.replace("| `DEPTH` |", "| `DEPTH`, `POISON` |"), "has error POISON")
+
+    def test_argument_that_is_none(self):
+        self.refused(self.text.replace("| `deadline` |", "| `deadline` `limit` |"), "has argument limit")
+
+    def test_results_in_another_order(self):
+        self.refused(self.text.replace("| `bits` |", "| bits |"), "lacks result bits")
+
+    def test_skeleton_satisfies_it(self):
+        text = "\n".join(gen_hypercalls.skeleton(call) for call in self.calls)
+        gen_hypercalls.check_manual(self.calls, text)
+
+
+class Table(unittest.TestCase):
+    """apps/tests/gen_table.py demands a test for each call."""
+
+    def run_table(self, text):
+        with tempfile.TemporaryDirectory() as directory:
+            source = os.path.join(directory, "tests.c")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write(text)
+            return subprocess.run([sys.executable, os.path.join(TESTS, "gen_table.py"), DESCRIPTION,
+                                   os.path.join(directory, "table.h"), source],
+                                  capture_output=True, text=True, check=False)
+
+    def all_tests(self):
+        calls = gen_hypercalls.check(gen_hypercalls.read(DESCRIPTION))
+        return "".join(f"HYPERCALL_TEST({call['name']})\n{{\n}}\n" for call in calls)
+
+    def test_all_calls_have_one(self):
+        self.assertEqual(self.run_table(self.all_tests()).returncode, 0)
+
+    def test_call_without_one(self):
+        done = self.run_table(self.all_tests().replace("HYPERCALL_TEST(recall)", "void test_recall(void)"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("hypercall recall has no test; write HYPERCALL_TEST(recall)", done.stderr)
+
+    def test_test_without_a_call(self):
+        done = self.run_table(self.all_tests() + "HYPERCALL_TEST(frobnicate)\n{\n}\n")
+        self.assertIn("tests no hypercall", done.stderr)
 
 
 if __name__ == "__main__":

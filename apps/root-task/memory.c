@@ -214,12 +214,14 @@ uint32_t domain_make(struct domain *domain, uint64_t type, uint64_t size_bits, u
 	return 0;
 }
 
-bool domain_give_untyped(struct domain *domain, uint64_t size_bits, uint32_t table, uint32_t index)
+bool domain_give_untyped(struct domain *domain, uint64_t size_bits, uint32_t table, uint32_t index,
+			 uint64_t *physical)
 {
 	struct chunk *chunk = fresh(domain, CHUNK_GIVEN, (uint8_t)size_bits);
 
 	if (chunk == NULL)
 		return false;
+	*physical = chunk->physical;
 	return report(cairn_retype(chunk->selector, CAP_UNTYPED, size_bits, table, index, 0),
 		      "give it memory of its own");
 }

@@ -37,8 +37,10 @@ void memory_running(void);
  * for. */
 uint32_t domain_make(struct domain *domain, uint64_t type, uint64_t size_bits, uint64_t param,
 		     const char *what);
-/* The same, straight into another CapTable. size_bits may exceed a chunk's. */
-bool domain_give_untyped(struct domain *domain, uint64_t size_bits, uint32_t table, uint32_t index);
+/* An Untyped straight into another CapTable; size_bits may exceed a chunk's. *physical: where it
+ * lies. */
+bool domain_give_untyped(struct domain *domain, uint64_t size_bits, uint32_t table, uint32_t index,
+			 uint64_t *physical);
 /* A whole 2 MiB Frame and its physical address; 0 after a message. */
 uint32_t domain_make_large_frame(struct domain *domain, uint64_t *physical);
 /* Destroys everything the domain was made of; its chunks are kept for its next life. */

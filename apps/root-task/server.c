@@ -239,10 +239,19 @@ static bool grant_machinecheck(struct server *server)
 	return give(server, ROOT_MACHINECHECK, SEL_MACHINECHECK, RIGHT_CONTROL, 0);
 }
 
+/* What the root-task itself was given, with the right to give it on. */
+static bool grant_hardware(struct server *server)
+{
+	return give(server, ROOT_IRQ, SEL_IRQS, RIGHT_ALL, 0) &&
+	       give(server, ROOT_IOPORTS, SEL_PORTS, RIGHT_ALL, 0) &&
+	       give(server, ROOT_CPUS, SEL_CPUS, RIGHT_ALL, 0) &&
+	       give(server, ROOT_MACHINECHECK, SEL_ERRORS, RIGHT_ALL, 0);
+}
+
 /* Rounded up to a power of two, as Untypeds are. */
 static bool grant_memory(struct server *server)
 {
-	uint64_t bits = PAGE_BITS_2M;
+	uint64_t bits = PAGE_BITS_2M, physical = 0;
 
 	while (bits < 40 && 1ul << bits < server->desc->untyped)
 		bits++;
@@ -253,8 +262,12 @@ static bool grant_memory(struct server *server)
 	server->info->untyped_size = 1ul << bits;
 	server->info->first_slot = server->own_numbers;
 	server->info->slot_count = OWN_NUMBERS;
-	return give(server, server->space.root, SEL_SPACE, RIGHT_CONTROL | RIGHT_GRANT, 0) &&
-	       domain_give_untyped(&server->domain, bits, server->table, SEL_UNTYPED);
+	if (!give(server, server->space.root, SEL_SPACE, RIGHT_CONTROL | RIGHT_GRANT, 0) ||
+	    !domain_give_untyped(&server->domain, bits, server->table, SEL_UNTYPED, &physical))
+		return false;
+	if ((server->desc->grants & GRANT_HARDWARE) != 0)
+		server->info->untyped_base = physical;
+	return true;
 }
 
 static bool give_grants(struct server *server)
@@ -266,6 +279,8 @@ static bool give_grants(struct server *server)
 	if ((grants & GRANT_SERIAL) != 0 && !grant_serial(server))
 		return false;
 	if ((grants & GRANT_MACHINECHECK) != 0 && !grant_machinecheck(server))
+		return false;
+	if ((grants & GRANT_HARDWARE) != 0 && !grant_hardware(server))
 		return false;
 	return (grants & GRANT_MEMORY) == 0 || grant_memory(server);
 }

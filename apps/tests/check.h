@@ -15,13 +15,16 @@ void check_true(const char *name, bool good, const char *why);
 extern unsigned checks_ok, checks_failed;
 
 /* Each suite (one file each) runs its tests; each test starts from an empty arena. */
-void suite_table(void);
+void suite_refusals(void);
+void suite_parameters(void);
+void suite_poison(void);
 void suite_capabilities(void);
 void suite_memory(void);
 void suite_portals(void);
 void suite_threads(void);
 void suite_faults(void);
 void suite_registers(void);
+void suite_fpu(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);
 void suite_ports(void);
@@ -30,6 +33,11 @@ void suite_random(void);
 /* Where suite_random's numbers start (not 0); without it they are the same in each run. */
 void random_start(uint64_t seed);
 void suite_libc(void);
+/* Last: whether every documented error was seen, and no other. */
+void suite_coverage(void);
+
+/* Sets memory aside that suite_poison may ruin. arena_end: physical address behind the arena. */
+void poison_prepare(uint64_t arena_end);
 
 /* Runs one test in the arena and takes back all it made. */
 void in_arena(void (*test)(void));

@@ -1,51 +1,100 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Writes the table of hypercalls that test_table.c goes through, from kernel/abi/hypercalls.toml."""
+"""Writes what trial.c knows of each hypercall, from kernel/abi/hypercalls.toml; every hypercall must have a test.
 
+gen_table.py DESCRIPTION OUTPUT SOURCE...    SOURCEs define HYPERCALL_TEST(name) for each hypercall
+"""
+
+import os
+import re
 import sys
-import tomllib
 
-# What the argument of this name designates; the first such argument of a call is looked up first.
-SELECTORS = {
-    "portal": "CAP_PORTAL",
-    "thread": "CAP_THREAD",
-    "untyped": "CAP_UNTYPED",
-    "table": "CAP_CAPTABLE",
-    "source": "CAP_FREE",  # any type
-    "parent": "CAP_PAGETABLE",
-    "frame": "CAP_FRAME",
-    "vcpu": "CAP_VCPU",
-    "target": "CAP_THREAD",  # or VCpu
-    "irq": "CAP_IRQ",
-    "ioports": "CAP_IOPORTS",
-    "mc": "CAP_MACHINECHECK",
-    "cpus": "CAP_CPUS",
-}
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import gen_hypercalls  # noqa: E402
+
+TEST = re.compile(r"^HYPERCALL_TEST\((\w+)\)", re.MULTILINE)
+HEAD = """\
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each hypercall takes, what it may answer, and its test (generated from kernel/abi/hypercalls.toml). */
+"""
+WORDS = {"number": "KIND_NUMBER", "other": "KIND_OTHER", "page": "KIND_PAGE", "cpu": "KIND_CPU",
+         "user address": "KIND_ADDRESS", "empty slot": "KIND_EMPTY_SLOT", "used slot": "KIND_USED_SLOT"}
 
 
-def rows(description):
-    for call in description["call"]:
-        if "CAP" not in call["errors"]:
-            continue
-        first = call["args"][0]
-        if first not in SELECTORS:
-            sys.exit(f"gen_table.py: hypercall {call['name']}: the tests do not know what argument "
-                     f"'{first}' designates; add it to SELECTORS")
-        kind = SELECTORS[first] if "TYPE" in call["errors"] else "CAP_FREE"
-        yield f'\t{{"{call["name"]}", {call["number"]}, {kind}}},\n'
+def argument(name, kind):
+    """The initializer of one struct argument."""
+    word, *values = gen_hypercalls.read_kind(kind)
+    text = f'.name = "{name}", .kind = '
+    if word == "selector":
+        types, rights = values
+        text += "KIND_SELECTOR, .types = " + (
+            " | ".join(f"1u << {gen_hypercalls.TYPES[one]}" for one in types) or "TYPES_ALL")
+        text += ", .rights = " + (" | ".join(f"RIGHT_{one}" for one in rights) or "0")
+    elif word == "range":
+        text += f"KIND_RANGE, .low = {values[0]}, .high = {values[1]}"
+    elif word == "one":
+        text += "KIND_ONE, .high = " + " | ".join(f"1ul << {one}" for one in values[0])
+    elif word == "bits":
+        text += f"KIND_BITS, .high = {values[0]:#x}"
+    else:
+        text += WORDS[word]
+    return "{" + text + "}"
 
 
-def main():
-    with open(sys.argv[1], "rb") as file:
-        description = tomllib.load(file)
-    highest = max(call["number"] for call in description["call"])
-    with open(sys.argv[2], "w", encoding="utf-8") as out:
-        out.write("/* SPDX-License-Identifier: BSD-2-Clause */\n"
-                  "/* Calls whose first argument is a selector (generated from hypercalls.toml). */\n"
-                  "static const struct table_call table_calls[] = {\n")
-        out.writelines(rows(description))
-        out.write("};\n"
-                  f"#define TABLE_BASE {description['base']:#x}u\n"
-                  f"#define TABLE_HIGHEST {highest}u\n")
+def description(call, structs):
+    """The initializer of one struct call."""
+    errors = " | ".join(f"1u << CAIRN_ERR_{error}" for error in call["errors"]) or "0"
+    lines = [f'\t{{.name = "{call["name"]}", .errors = {errors}, .test = test_{call["name"]},']
+    if call["args"]:
+        lines.append(f'\t .argument_count = {len(call["args"])}, .arguments = {{')
+        lines += [f"\t\t{argument(*pair)}," for pair in zip(call["args"], call["kinds"])]
+        lines.append("\t },")
+    for struct in structs:
+        if struct["call"] == call["name"]:
+            lines.append(f'\t .field_count = {len(struct["fields"])}, .fields = {{')
+            lines += [f"\t\t{argument(*pair)}," for pair in zip(struct["fields"], struct["kinds"])]
+            lines.append("\t },")
+    return "\n".join(lines + ["\t},"]) + "\n"
 
 
-main()
+def check_tests(calls, sources):
+    """Each call has its HYPERCALL_TEST, and each of these its call."""
+    names, found = {call["name"] for call in calls}, set()
+    for source in sources:
+        with open(source, encoding="utf-8") as file:
+            tests = TEST.findall(file.read())
+        for name in tests:
+            if name not in names or name in found:
+                why = "is in two places" if name in found else "tests no hypercall of the interface"
+                raise gen_hypercalls.BadInterface(f"HYPERCALL_TEST({name}) in {source} {why}")
+            found.add(name)
+    for call in calls:
+        if call["name"] not in found:
+            raise gen_hypercalls.BadInterface(
+                f"hypercall {call['name']} has no test; write HYPERCALL_TEST({call['name']}) in apps/tests")
+
+
+def main(arguments):
+    """Returns the exit status."""
+    interface = gen_hypercalls.read(arguments[1])
+    try:
+        calls = gen_hypercalls.check(interface)
+        check_tests(calls, arguments[3:])
+    except gen_hypercalls.BadInterface as error:
+        print(f"{arguments[1]}: {error}", file=sys.stderr)
+        return 1
+    structs = interface.get("struct", [])
+    with open(arguments[2], "w", encoding="utf-8") as out:
+        out.write(HEAD)
+        out.writelines(f"HYPERCALL_TEST({call['name']});\n" for call in calls)
+        for struct in structs:
+            out.writelines(f'_Static_assert(offsetof(struct {struct["name"]}, {field}) == {8 * n}, "fields in order");\n'
+                           for n, field in enumerate(struct["fields"]))
+        out.write("static const struct call calls[CAIRN_CALL_COUNT] = {\n")
+        out.writelines(description(call, structs) for call in calls)
+        out.write("};\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -55,8 +55,9 @@ static void retype_refuses(void)
 	uint64_t used = forge_frame(), free = forge_select();
 	uint64_t table = forge_captable(TABLE_SLOTS), taken = forge_table_param(TABLE_SLOTS);
 	uint64_t read_only = forge_copy(table, RIGHT_READ, 0);
-	const uint64_t no_type[] = {CAP_FREE,	      CAP_PORTAL, CAP_IRQ, CAP_IOPORTS,
-				    CAP_MACHINECHECK, CAP_CPUS, 12, 255,	   1ul << 32 | CAP_FRAME};
+	const uint64_t no_type[] = {
+		CAP_FREE, CAP_PORTAL, CAP_IRQ, CAP_IOPORTS,	     CAP_MACHINECHECK,
+		CAP_CPUS, 12,	      255,     1ul << 32 | CAP_FRAME};
 	const unsigned no_frame_size[] = {0, 11, 13, 20, 22, 30, 63};
 	const unsigned no_untyped_size[] = {0, 11, 49, 63, 64, 255};
 	cairn_status_t last = CAIRN_ERR_ARG;

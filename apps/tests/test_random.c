@@ -7,6 +7,7 @@
 #include <cairn/hypercalls.h>
 #include <cairn/types.h>
 #include "check.h"
+#include "trial.h"
 #include "worker.h"
 
 #define ROUNDS	    200u
@@ -214,6 +215,7 @@ static uint64_t random_call(uint64_t number)
 			   "+r"(r9)
 			 :
 			 : "rcx", "r11", "cc", "memory");
+	coverage_random(number, (cairn_status_t)rax);
 	return rax;
 }
 

@@ -5,6 +5,7 @@
 #include <cairn/hypercalls.h>
 #include <cairn/vcpu.h>
 #include "check.h"
+#include "trial.h"
 #include "worker.h"
 
 #define CODE_GPA   0x1000ul
@@ -249,6 +250,24 @@ static struct vcpu_config start_halted(uint64_t part, uint64_t *vcpu)
 	forge_must(cairn_resume(*vcpu), "resuming a VCpu");
 	(void)main_wait();
 	return copy;
+}
+
+static bool stays_halted(void)
+{
+	return exits.count == 5;
+}
+
+HYPERCALL_TEST(recall)
+{
+	const struct wrong more[] = {{0, new_vcpu(), CAIRN_ERR_STATE}};
+	struct trial t = {.name = "recall",
+			  .number = CAIRN_CALL_RECALL,
+			  .unchanged = stays_halted,
+			  TRIAL_MORE(more)};
+
+	(void)start_halted(forge_used(), &t.good[0]);
+	trial_run(&t);
+	check_value("the-good-recall-ends-the-halt", exits.count, 6);
 }
 
 static void guest_space_goes(void)

@@ -104,9 +104,9 @@ void pause_us(uint64_t us)
 		(void)cairn_wait_signals(end);
 }
 
-void handler_make(struct worker *w, cairn_handler_fn *fn)
+void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
 {
-	struct forge_thread config = {0};
+	struct forge_thread config = {.captable = captable};
 	uint64_t *top = new_stack() - 2;
 
 	top[0] = (uint64_t)fn;
@@ -114,6 +114,11 @@ void handler_make(struct worker *w, cairn_handler_fn *fn)
 	config.rsp = (uint64_t)top;
 	w->thread = forge_thread(&config, &w->buffer);
 	w->signal = forge_copy(w->thread, RIGHT_SIGNAL, 1);
+}
+
+void handler_make(struct worker *w, cairn_handler_fn *fn)
+{
+	handler_make_in(w, fn, 0);
 }
 
 void handler_make_raw(struct worker *w, const void *entry)

@@ -40,6 +40,8 @@ bool main_wait(void);
 
 /* A portal handler that enters the C function `fn` (see cairn_handler_fn) for each message. */
 void handler_make(struct worker *w, cairn_handler_fn *fn);
+/* The same with another CapTable than the server's. */
+void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable);
 /* The same for a raw entry point with no stack. */
 void handler_make_raw(struct worker *w, const void *entry);
 

@@ -13,6 +13,7 @@
 #define PRIORITIES     64u
 #define RFLAGS_USER    0x202u /* IF */
 #define CALL_MAX_DEPTH 8u
+#define FPU_AREA       2752u /* of XSAVE: AVX-512 needs 2,688, or 2,696 with the PKRU behind it */
 
 enum ec_kind { EC_THREAD = 1, EC_VCPU = 2 };
 
@@ -95,15 +96,15 @@ struct ec {
 
 	uint64_t notification;
 	uint64_t held;	    /* interrupted by a machine check: waits until this record is acknowledged; 0: not */
-	uint32_t fpu_fresh; /* thread: starts with a clean FPU at its next use */
+	uint32_t fpu_fresh; /* starts with a clean FPU at its next use */
 
 	struct ec *all_next, *all_prev; /* every configured ec of its CPU */
 	uint64_t phys;
 
-	/* FXSAVE image: 16-byte aligned. */
-	uint8_t fpu[512] __attribute__((aligned(64)));
+	/* Its FPU state while it is not in the FPU: XSAVE area (64-byte aligned) or FXSAVE image. Zeros, until it was saved. */
+	uint8_t fpu[FPU_AREA] __attribute__((aligned(64)));
 };
-_Static_assert(sizeof(struct ec) <= 4096, "one page");
+_Static_assert(sizeof(struct ec) <= 4096 && FPU_AREA >= 2696, "one page, and AVX-512 fits");
 
 #define CPU_MAX 64u
 

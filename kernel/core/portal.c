@@ -30,7 +30,6 @@ static ALWAYS_INLINE void handler_start(struct ec *h, struct ec *from, uint64_t 
 	h->gpr[GPR_R8] = m.w4;
 	h->gpr[GPR_R9] = m.count;
 	h->mode = MODE_HANDLER; /* entry.S: entry_rip, entry_rsp, all other registers 0 */
-	h->fpu_fresh = 1;
 	h->caller = from;
 	h->root = root;
 	h->depth = (uint8_t)(from->depth + 1);
@@ -125,10 +124,12 @@ static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *
 	if (m.count > 4 && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, badge, m);
-	if (h->suspended) /* it starts when it is resumed */
-		chain_update(h->root);
-	else
-		hal_switch_thread(hal_cpu(), h);
+	if (!h->suspended) {
+		hal_switch_call(hal_cpu(), from, h);
+		return CAIRN_OK;
+	}
+	h->fpu_fresh = 1;
+	chain_update(h->root); /* it starts when it is resumed */
 	return CAIRN_OK;
 }
 
@@ -148,7 +149,7 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, p->badge, m);
-	hal_switch_thread(cpu, h);
+	hal_switch_call(cpu, from, h);
 	return CAIRN_OK;
 }
 
@@ -270,6 +271,7 @@ static void handler_next(struct ec *h)
 			continue;
 		}
 		handler_start(h, from, from->queue_badge, m);
+		h->fpu_fresh = 1;
 		chain_update(h->root);
 		lend(h);
 	}
@@ -308,10 +310,7 @@ status_t portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint
 		lend(to); /* what was lent to get `h` free goes back */
 	}
 	if (to->status == EC_READY && !to->suspended && !cpu->resched) {
-		if (to->call_kind == CALL_EXIT)
-			hal_switch_guest(cpu, to);
-		else
-			hal_switch_thread(cpu, to);
+		hal_switch_reply(cpu, to);
 		return CAIRN_OK;
 	}
 	chain_update(to->root);

@@ -14,8 +14,9 @@ struct cpu *hal_cpu(void);
 void *hal_window(uint64_t phys);
 /* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
 void hal_switch(struct cpu *cpu, struct ec *next);
-#define hal_switch_thread hal_switch
-#define hal_switch_guest  hal_switch
+/* The same from `from` into its idle handler `h`, which starts with a clean FPU; from a handler whose context ends to `to`. */
+#define hal_switch_call(cpu, from, h) hal_switch(cpu, h)
+#define hal_switch_reply	      hal_switch
 #else
 #include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
 #endif

@@ -160,7 +160,8 @@ def show_size(size):
 
 
 GRANTS = {"serial": abi.GRANT_SERIAL, "machine-check": abi.GRANT_MACHINECHECK,
-          "memory": abi.GRANT_MEMORY, "root-service": abi.GRANT_ROOT_SERVICE}
+          "memory": abi.GRANT_MEMORY, "root-service": abi.GRANT_ROOT_SERVICE,
+          "hardware": abi.GRANT_HARDWARE}
 
 CPU = Number(0, 63)
 PRIORITY = Number(1, 63)

@@ -58,6 +58,10 @@ extern enum cpu_vendor cpu_vendor;
 void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
+/* ---- fpu.c ---- */
+/* Turns the FPU of this CPU on, XSAVE where there is any; the first call decides for all CPUs. */
+void fpu_init(void);
+
 /* ---- paging.c ---- */
 struct ram {
 	uint64_t base, end;

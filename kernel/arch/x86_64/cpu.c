@@ -105,6 +105,7 @@ static void control_registers(void)
 		cr4 |= CR4_UMIP;
 	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP) & ~(CR0_TS | 1ul << 2 | 3ul << 29));
 	write_cr4(cr4);
+	fpu_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
 	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
@@ -158,9 +159,6 @@ uint64_t hal_now(void)
 {
 	return rdtsc();
 }
-
-/* FXSAVE image: FCW 0x37f at 0, MXCSR 0x1f80 at 24. */
-const uint8_t clean_fpu[512] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f};
 
 /* #NM of the current thread: it runs while its guest's FPU state is live. */
 void fpu_trap(struct ec *e)

@@ -6,8 +6,8 @@
 #include <core/ec.h>
 #include "x86.h"
 
-/* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. cpu.c. */
-extern const uint8_t clean_fpu[512];
+/* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
+extern const uint8_t clean_fpu[FPU_CLEAN];
 
 /* Rare halves, in cpu.c and svm/svm.c. */
 void fpu_trap_next(struct cpu *cpu);
@@ -27,23 +27,43 @@ static inline void *hal_window(uint64_t phys)
 	return (void *)(WINDOW_VA + phys);
 }
 
-/* The FPU's content goes to its owner; `next` gets its own, or a clean one. */
-static inline void fpu_take(struct cpu *cpu, struct ec *next)
-{
-	struct ec *owner = cpu->fpu_owner;
+/*
+ * FXSAVE and FXRSTOR as assembled; where the CPU has XSAVE, fpu_init makes XSAVE or XSAVEOPT and XRSTOR of them at boot.
+ * Those take the components EDX:EAX names, as far as XCR0 has them; it has none above bit 31, so EDX may hold anything.
+ */
+#define FPU_SITE(list) "\n\t.pushsection " list ", \"a\"; .quad 1b; .popsection"
 
-	if (owner != next) {
-		if (cpu->ts)
-			fpu_untrap(cpu);
-		__asm__ volatile("fxsave64 %0" : "=m"(owner->fpu));
-		cpu->fpu_owner = next;
-	}
-	if (!next->fpu_fresh) {
-		__asm__ volatile("fxrstor64 %0" : : "m"(next->fpu));
+static inline void fpu_save(struct ec *owner)
+{
+	__asm__ volatile("1: fxsave64 %0" FPU_SITE(".sites.save") : "+m"(owner->fpu) : "a"(-1));
+}
+
+static inline void fpu_load_clean(struct cpu *cpu, struct ec *next)
+{
+	cpu->fpu_owner = next;
+	next->fpu_fresh = 0;
+	__asm__ volatile("1: fxrstor64 %0" FPU_SITE(".sites.restore") : : "m"(clean_fpu), "a"(-1));
+}
+
+static inline void fpu_load(struct cpu *cpu, struct ec *next)
+{
+	if (next->fpu_fresh) {
+		fpu_load_clean(cpu, next);
 		return;
 	}
-	next->fpu_fresh = 0;
-	__asm__ volatile("fxrstor64 %0" : : "m"(clean_fpu));
+	cpu->fpu_owner = next;
+	__asm__ volatile("1: fxrstor64 %0" FPU_SITE(".sites.restore") : : "m"(next->fpu), "a"(-1));
+}
+
+/* The FPU's content goes to its owner, `next` gets its own. */
+static inline void fpu_take(struct cpu *cpu, struct ec *next)
+{
+	if (cpu->fpu_owner != next) {
+		if (cpu->ts)
+			fpu_untrap(cpu);
+		fpu_save(cpu->fpu_owner);
+	}
+	fpu_load(cpu, next);
 }
 
 /* FPU state is switched at once, but for a VMM's handler: its guest's stays live until the handler uses the FPU. */
@@ -75,19 +95,18 @@ static inline void switch_space(struct cpu *cpu, struct ec *next)
 		write_cr3(next->cr3);
 		clear_selectors();
 	}
-	switch_fpu(cpu, next);
 }
 
-static inline void hal_switch_thread(struct cpu *cpu, struct ec *next)
+static inline void switch_fs(struct ec *next)
 {
-	switch_space(cpu, next);
 	wrmsr(MSR_FS_BASE, next->fs_base); /* always: user level can change it by loading FS */
 }
 
-static inline void hal_switch_guest(struct cpu *cpu, struct ec *next)
+static inline void switch_rest(struct cpu *cpu, struct ec *next)
 {
-	switch_space(cpu, next);
-	if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
+	if (next->kind == EC_THREAD) {
+		switch_fs(next);
+	} else if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
 		cpu->last_guest = next;
 		next->flush_seen = cpu->guest_flush;
 		svm_flush(next);
@@ -96,10 +115,32 @@ static inline void hal_switch_guest(struct cpu *cpu, struct ec *next)
 
 static inline void hal_switch(struct cpu *cpu, struct ec *next)
 {
-	if (next->kind == EC_THREAD)
-		hal_switch_thread(cpu, next);
-	else
-		hal_switch_guest(cpu, next);
+	switch_space(cpu, next);
+	switch_fpu(cpu, next);
+	switch_rest(cpu, next);
+}
+
+/* From a thread or VCpu that called, faulted or exited to its handler, which starts clean. */
+static inline void hal_switch_call(struct cpu *cpu, struct ec *from, struct ec *h)
+{
+	switch_space(cpu, h);
+	if (cpu->fpu_owner == from && from->kind == EC_THREAD) { /* as nearly always, and CR0.TS is clear then */
+		fpu_save(from);
+		fpu_load_clean(cpu, h);
+	} else {
+		h->fpu_fresh = 1;
+		switch_fpu(cpu, h);
+	}
+	switch_fs(h);
+}
+
+/* A handler's context ends: its FPU state is not saved. The FPU has that, or still the one of `to` itself, a VCpu. */
+static inline void hal_switch_reply(struct cpu *cpu, struct ec *to)
+{
+	switch_space(cpu, to);
+	if (cpu->fpu_owner != to)
+		fpu_load(cpu, to);
+	switch_rest(cpu, to);
 }
 
 #endif

@@ -35,7 +35,11 @@ enum server_selector {
 	SEL_CHANNEL = 16,     /* + n: Thread of channel n's other end; badge 1 << its index there */
 	SEL_VCPU = 48,	      /* + n: ROLE_VMM: its VCpus; ROLE_MCA: all VMs' in order (GRANT) */
 	SEL_EXIT = 80,	      /* + 16 * n: ROLE_VMM: Portals of vCPU n, made by the server itself */
-	SEL_FREE = 256,	      /* the first one that is the server's own business */
+	SEL_IRQS = 192,	  /* GRANT_HARDWARE: Irq of all lines; this and the next with all rights */
+	SEL_PORTS = 193,  /* IoPorts 0..0xffff */
+	SEL_CPUS = 194,	  /* Cpus */
+	SEL_ERRORS = 195, /* MachineCheck */
+	SEL_FREE = 256,	  /* the first one that is the server's own business */
 };
 
 /* Bits of the main thread's notification word: 1 << channel index, and: */
@@ -80,6 +84,8 @@ struct server_info {
 	uint64_t first_slot;   /* slot numbers it may name when it retypes CapTables … */
 	uint64_t slot_count;   /* … and how many of them (GRANT_MEMORY) */
 	uint64_t boot_tsc;
+	uint64_t untyped_base; /* GRANT_HARDWARE with GRANT_MEMORY: physical address of SEL_UNTYPED
+				*/
 	/* ROLE_VMM */
 	struct desc_vm vm; /* its VM */
 	uint32_t vm_index;

@@ -18,6 +18,8 @@ enum server_role { ROLE_APP = 0, ROLE_CONSOLE = 1, ROLE_MCA = 2, ROLE_VMM = 3 };
 #define GRANT_MACHINECHECK 0x2u
 #define GRANT_MEMORY	   0x4u /* an Untyped of `untyped` bytes, and slots of its own */
 #define GRANT_ROOT_SERVICE 0x8u /* may ask the root-task to end the system, stop or restart VMs */
+#define GRANT_HARDWARE                                                                             \
+	0x10u /* all interrupt lines, ports, CPUs and machine checks, to use and to copy */
 
 struct desc_server {
 	char name[16];
