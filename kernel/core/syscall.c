@@ -501,7 +501,7 @@ static void sys_debug_check(struct ec *e)
 #ifdef CAIRN_DEBUG
 	uint64_t result[3] = {0};
 
-	e->gpr[GPR_RAX] = debug_check(e, ARG1(e), ARG2(e), result);
+	e->gpr[GPR_RAX] = debug_check(ARG1(e), ARG2(e), result);
 	e->gpr[GPR_RDI] = result[0];
 	e->gpr[GPR_RSI] = result[1];
 	e->gpr[GPR_RDX] = result[2];

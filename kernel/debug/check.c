@@ -33,7 +33,8 @@ static enum debug_fault check_derived(uint32_t s, const struct slot *c, const st
 			c->pt_level == p->pt_level && c->pt_kind == p->pt_kind,
 		DEBUG_DERIVATION, s);
 	REQUIRE(c->base >= p->base && c->base + c->size <= p->base + p->size, DEBUG_OUTSIDE, s);
-	REQUIRE(c->type == CAP_IRQ || c->type == CAP_IOPORTS || (c->base == p->base && c->size == p->size), DEBUG_OUTSIDE, s);
+	REQUIRE(c->type == CAP_IRQ || c->type == CAP_IOPORTS || (c->base == p->base && c->size == p->size), DEBUG_OUTSIDE,
+		s);
 	return DEBUG_SOUND;
 }
 
@@ -117,8 +118,9 @@ static enum debug_fault check_object(const struct slot *c)
 static int is_object(const struct slot *c)
 {
 	/* The root-task's CapTable is nobody's child. */
-	return c->type == CAP_CAPTABLE ? c->original || !c->parent
-				       : c->original && (c->type == CAP_THREAD || c->type == CAP_VCPU || c->type == CAP_PAGETABLE);
+	return c->type == CAP_CAPTABLE
+		       ? c->original || !c->parent
+		       : c->original && (c->type == CAP_THREAD || c->type == CAP_VCPU || c->type == CAP_PAGETABLE);
 }
 
 static enum debug_fault check_window(void)
@@ -171,7 +173,8 @@ static enum debug_fault check_table(uint32_t s, const struct slot *c, uint32_t *
 		++*used;
 		switch (debug_entry(words[i], c->pt_kind, c->pt_level, &phys, &rights)) {
 		case ENTRY_TABLE:
-			REQUIRE(hal_page_byte(phys) == (c->pt_kind == PT_HOST ? CAP_PAGETABLE : PAGE_GUEST_PT), DEBUG_MAPPING, s);
+			REQUIRE(hal_page_byte(phys) == (c->pt_kind == PT_HOST ? CAP_PAGETABLE : PAGE_GUEST_PT),
+				DEBUG_MAPPING, s);
 			break;
 		case ENTRY_PAGE:
 			f = check_page(s, phys, c->pt_level == 2 ? PAGE_SIZE_2M : PAGE_SIZE_4K);
@@ -197,7 +200,8 @@ static enum debug_fault check_deposit(uint32_t s, const struct slot *f)
 	uint32_t i, rights;
 	uint64_t phys;
 
-	REQUIRE(slot_backed(f->deposit) && slot_live(f->deposit) && d->type == CAP_PAGETABLE && d->deposit == s, DEBUG_MAPPING, s);
+	REQUIRE(slot_backed(f->deposit) && slot_live(f->deposit) && d->type == CAP_PAGETABLE && d->deposit == s,
+		DEBUG_MAPPING, s);
 	REQUIRE(d->used == 0 || d->used == ENTRIES, DEBUG_MAPPING, s);
 	for (i = 0; i < d->used; i++)
 		REQUIRE(debug_entry(words[i], d->pt_kind, 1, &phys, &rights) != ENTRY_PAGE ||
@@ -210,7 +214,9 @@ static enum debug_fault check_deposit(uint32_t s, const struct slot *f)
 static enum debug_fault check_hung(uint32_t s, const struct slot *c)
 {
 	const struct slot *p = &slots[c->map_pt];
-	const struct slot *table = c->type == CAP_PAGETABLE ? c : c->deposit && slots[c->deposit].used ? &slots[c->deposit] : NULL;
+	const struct slot *table = c->type == CAP_PAGETABLE		  ? c
+				   : c->deposit && slots[c->deposit].used ? &slots[c->deposit]
+									  : NULL;
 	uint32_t rights = 0;
 	enum debug_entry e;
 	uint64_t phys = 0;
@@ -247,7 +253,8 @@ static enum debug_fault check_mappings(void)
 		entries += used;
 		if (c->type == CAP_FRAME && c->deposit && !f) {
 			f = check_deposit(s, c);
-			owners += hal_page_byte(slots[c->deposit].base) & PAGE_POISONED ? 0 : (uint32_t)slots[c->deposit].used;
+			owners +=
+				hal_page_byte(slots[c->deposit].base) & PAGE_POISONED ? 0 : (uint32_t)slots[c->deposit].used;
 		}
 		if ((c->type == CAP_FRAME || c->type == CAP_PAGETABLE) && pt_hung(s) && !f) {
 			f = check_hung(s, c);
@@ -279,7 +286,8 @@ static enum debug_fault check_context(const struct ec *e, uint32_t cpu)
 	REQUIRE(!e->table_count || slot_backed(e->table_first), DEBUG_CONTEXT, e->phys);
 	if (e->buffer_slot) {
 		REQUIRE(slot_backed(e->buffer_slot) && b->live && b->type == CAP_FRAME && b->bound, DEBUG_CONTEXT, e->phys);
-		REQUIRE(hal_window(b->base) == (e->kind == EC_VCPU ? (void *)e->state : (void *)e->buffer), DEBUG_CONTEXT, e->phys);
+		REQUIRE(hal_window(b->base) == (e->kind == EC_VCPU ? (void *)e->state : (void *)e->buffer), DEBUG_CONTEXT,
+			e->phys);
 	}
 	if (!e->space_slot)
 		return DEBUG_SOUND;

@@ -7,7 +7,7 @@
 #include <cairn/debug.h>
 
 enum debug_entry {
-	ENTRY_TABLE,  /* to a table of the next lower level */
+	ENTRY_TABLE, /* to a table of the next lower level */
 	ENTRY_PAGE,
 	ENTRY_POISON, /* the tag of a lost page */
 	ENTRY_OTHER,  /* what hal_pt_* never writes there */

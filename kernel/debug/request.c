@@ -3,6 +3,7 @@
 #include <core/caps.h>
 #include <core/debug.h>
 #include <core/smp.h>
+#include <core/syscall.h>
 #include <cairn/hypercall_numbers.h>
 #include <hal/hal.h>
 #include "debug.h"
@@ -10,7 +11,7 @@
 #define FNV_START 14695981039346656037ull
 #define FNV_PRIME 1099511628211ull
 
-static uint64_t watched; /* refused hypercalls that are still to be compared */
+static uint64_t watched; /* refused hypercalls that are still to be looked at */
 static uint64_t changed; /* the first one that changed something */
 
 static uint64_t mix(uint64_t h, uint64_t w)
@@ -36,9 +37,19 @@ static uint64_t mix_other(uint64_t h, const struct ec *e)
 	return mix(mix(mix(h, e->budget), e->period), e->phys);
 }
 
+/* The contexts of this CPU, entirely, but for the registers of `self`: nobody else changes them now. */
+static uint64_t mix_own(uint64_t h, const struct ec *self)
+{
+	const struct ec *e;
+
+	for (e = hal_cpu()->list; e; e = e->all_next)
+		h = mix_range(h, e == self ? (const void *)&e->state : (const void *)e, e->fpu);
+	return h;
+}
+
 uint64_t debug_checksum(const struct ec *self)
 {
-	uint64_t h = FNV_START;
+	uint64_t h = mix_own(FNV_START, self);
 	const struct ec *e;
 	uint32_t s, i;
 
@@ -50,17 +61,28 @@ uint64_t debug_checksum(const struct ec *self)
 			h = mix_range(h, hal_window(c->base), (uint8_t *)hal_window(c->base) + PAGE_SIZE_4K);
 	}
 	for (i = 0; i < cpu_count; i++)
-		for (e = cpus[i]->list; e; e = e->all_next)
-			h = i != hal_cpu()->index ? mix_other(h, e)
-						  : mix_range(h, e == self ? (const void *)&e->state : (const void *)e, e->fpu);
+		for (e = cpus[i]->list; e && i != hal_cpu()->index; e = e->all_next)
+			h = mix_other(h, e);
 	return debug_mix_bytes(h);
+}
+
+static int watching(void)
+{
+	return __atomic_load_n(&watched, __ATOMIC_RELAXED) != 0;
+}
+
+static void judge(uint64_t number, uint64_t status, uint64_t before, uint64_t after)
+{
+	__atomic_sub_fetch(&watched, 1, __ATOMIC_RELAXED);
+	if (after != before && !changed)
+		changed = number | status << 32;
 }
 
 void debug_perform(void (*call)(struct ec *e), struct ec *e)
 {
 	uint64_t number = e->gpr[GPR_RAX] - CAIRN_CALL_BASE, status, before;
 
-	if (!watched) {
+	if (!watching() || number == CAIRN_CALL_DEBUG_CHECK) {
 		call(e);
 		return;
 	}
@@ -68,18 +90,58 @@ void debug_perform(void (*call)(struct ec *e), struct ec *e)
 	call(e);
 	/* Who deleted itself was not refused. What removed a part only has done a part of its work. */
 	status = hal_cpu()->current == e ? e->gpr[GPR_RAX] : CAIRN_OK;
-	if (status == CAIRN_OK || status == CAIRN_ERR_AGAIN)
-		return;
-	watched -= watched != 0;
-	if (debug_checksum(e) != before && !changed)
-		changed = number | status << 32;
+	if (status != CAIRN_OK && status != CAIRN_ERR_AGAIN)
+		judge(number, status, before, debug_checksum(e));
 }
 
-status_t debug_check(const struct ec *e, uint64_t request, uint64_t argument, uint64_t result[3])
-{
-	status_t st = CAIRN_OK;
-	uint32_t s;
+/* What takes no lock changes objects of this CPU at most. These are called in place of what they are named after (--wrap). */
+void __real_syscall_dispatch(struct ec *e);
+void __wrap_syscall_dispatch(struct ec *e);
+void __real_portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
+void __wrap_portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
+status_t __real_portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
+status_t __wrap_portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count);
 
+void __wrap_syscall_dispatch(struct ec *e)
+{
+	uint64_t number = e->gpr[GPR_RAX] - CAIRN_CALL_BASE, before;
+
+	if (!watching() || (number != CAIRN_CALL_WAIT && number != CAIRN_CALL_SET_FS)) {
+		__real_syscall_dispatch(e);
+		return;
+	}
+	before = mix_own(FNV_START, e);
+	__real_syscall_dispatch(e);
+	if (e->status == EC_READY && e->gpr[GPR_RAX] != CAIRN_OK)
+		judge(number, e->gpr[GPR_RAX], before, mix_own(FNV_START, e));
+}
+
+void __wrap_portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+{
+	struct ec *e = hal_cpu()->current;
+	uint64_t before = watching() ? mix_own(FNV_START, e) : 0;
+	uint8_t call_kind = e->call_kind; /* means something while it waits for an answer only */
+
+	__real_portal_call(sel, w1, w2, w3, w4, count);
+	if (!before || e->status != EC_READY)
+		return;
+	e->call_kind = call_kind;
+	judge(CAIRN_CALL_CALL, e->gpr[GPR_RAX], before, mix_own(FNV_START, e));
+}
+
+status_t __wrap_portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+{
+	struct ec *e = hal_cpu()->current;
+	uint64_t before = watching() ? mix_own(FNV_START, e) : 0;
+	status_t st = __real_portal_reply(zero, w1, w2, w3, w4, count);
+
+	if (before && st != CAIRN_OK)
+		judge(CAIRN_CALL_REPLY, st, before, mix_own(FNV_START, e));
+	return st;
+}
+
+status_t debug_check(uint64_t request, uint64_t argument, uint64_t result[3])
+{
 	switch (request) {
 	case DEBUG_INVARIANTS:
 		result[0] = debug_invariants(&result[1], &result[2]);
@@ -88,23 +150,14 @@ status_t debug_check(const struct ec *e, uint64_t request, uint64_t argument, ui
 		result[0] = DEBUG_CHANGED;
 		result[1] = changed;
 		break;
-	case DEBUG_CHECKSUM:
-		result[1] = debug_checksum(e);
-		break;
 	case DEBUG_WATCH:
-		watched = argument;
+		__atomic_store_n(&watched, argument, __ATOMIC_RELAXED);
 		break;
 	case DEBUG_WATCHED:
 		result[1] = watched;
 		break;
-	case DEBUG_WHERE:
-		if (cap_any(e, argument, &s) == CAIRN_OK)
-			result[1] = slots[s].base;
-		else
-			st = CAIRN_ERR_ARG;
-		break;
 	default:
-		st = CAIRN_ERR_ARG;
+		return CAIRN_ERR_ARG;
 	}
-	return st;
+	return CAIRN_OK;
 }
