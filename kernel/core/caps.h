@@ -76,8 +76,8 @@ void mca_harvest_here(uint64_t acknowledged);
 void mca_bind_here(void);
 /* Machine-check exceptions of all CPUs, counted as they begin and as their records are complete. */
 extern uint64_t mc_epoch, mc_complete;
-/* Is there one without verdict? */
-int mca_undecided(void);
+/* The newest that a VCpu was thawed for: those up to it have their verdict. */
+extern uint64_t mca_decided;
 void mca_thaw(struct ec *v, uint64_t epoch);
 uint64_t mca_sequence(const struct cpu *cpu);
 /* On the way out of the kernel: what the #MC stub left is told, and what it interrupted waits. */

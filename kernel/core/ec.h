@@ -131,7 +131,6 @@ struct cpu {
 	struct ec *mc_context;	/* guest or thread that it interrupted; NULL: none, or dealt with */
 	uint64_t mc_sequence;	/* the last record of the last exception */
 	uint64_t mc_exceptions; /* here, so far */
-	uint8_t mc_found;	/* it left records */
 	uint32_t mc_stage;	/* of its meeting with the other CPUs (mca/mca.c) */
 	struct timer verdict;	/* armed while an exception waits for its acknowledgement */
 	uint8_t verdict_again;	/* a new mca-server has been given its time */

@@ -53,17 +53,7 @@ void mca_bind(struct ec *thread, uint64_t badge)
 		}
 }
 
-int mca_undecided(void)
-{
-	uint32_t i;
-
-	for (i = 0; i < cpu_count; i++)
-		if (cpus[i]->verdict.next || cpus[i]->mc_pending)
-			return 1;
-	return mc_complete != mc_epoch;
-}
-
-/* What the exception interrupted waits until its record is dealt with; only who deals with it cannot wait. */
+/* What the exception interrupted waits until its record is dealt with; only who deals with it, or works for that, cannot wait. */
 static void suspend_interrupted(struct cpu *cpu, struct ec *e)
 {
 	if (e->kind == EC_VCPU) {
@@ -73,7 +63,7 @@ static void suspend_interrupted(struct cpu *cpu, struct ec *e)
 		thread_fault(e, 18, 0, 0, 1);
 	} else if (!cpu->mc_restartable) {
 		ec_stop(e);
-	} else if (e != bound.thread) {
+	} else if (e->root != bound.thread) {
 		e->held = cpu->mc_sequence;
 	}
 	chain_update(e->root);
@@ -86,13 +76,11 @@ void mca_process(struct cpu *cpu)
 	if (!cpu->mc_pending)
 		return;
 	cpu->mc_pending = 0; /* a #MC from here on makes this come again */
+	hal_order();
 	e = cpu->mc_context;
 	cpu->mc_context = NULL;
-	if (cpu->mc_found) {
-		cpu->mc_found = 0;
-		cpu->verdict_again = 0;
-		verdict_arm(cpu);
-	}
+	cpu->verdict_again = 0;
+	verdict_arm(cpu); /* even if it left no record here: the VMs wait */
 	if (e)
 		suspend_interrupted(cpu, e);
 	lock_take();
@@ -169,9 +157,9 @@ void mca_harvest_here(uint64_t acknowledged)
 	if (acknowledged > q->acknowledged) {
 		q->acknowledged = acknowledged;
 		release_held(acknowledged);
-		if (acknowledged >= cpu->mc_sequence)
-			timer_cancel(cpu, &cpu->verdict);
 	}
+	if (q->acknowledged >= cpu->mc_sequence)
+		timer_cancel(cpu, &cpu->verdict);
 	hal_mca_poll();
 }
 
@@ -207,8 +195,12 @@ status_t mca_harvest(struct ec *e, uint32_t cpu, uint64_t acknowledged, uint64_t
 	return CAIRN_OK;
 }
 
+uint64_t mca_decided;
+
 void mca_thaw(struct ec *v, uint64_t epoch)
 {
+	if (epoch > mca_decided)
+		mca_decided = epoch;
 	if (epoch > v->thawed)
 		v->thawed = epoch;
 	if (v->status == EC_FROZEN && v->thawed >= mc_epoch) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tests of machine checks: the record ring, who is told, poison everywhere, held and frozen contexts. */
+#include <core/smp.h>
 #include <hal/host/host_boot.h>
 
 #define RW	(RIGHT_READ | RIGHT_WRITE)
@@ -150,6 +151,88 @@ static void a_held_thread_goes_on_after_its_record(void **state)
 	assert_int_equal(e->held, 0);
 	schedule(&host.cpu);
 	assert_ptr_equal(host.cpu.current, e);
+}
+
+/* As the stub leaves it: with a record or none, and `e` was interrupted. */
+static void exception(int records, struct ec *e)
+{
+	struct cpu *cpu = &host.cpu;
+
+	if (records)
+		push(0x1000, 0);
+	mc_complete = ++mc_epoch;
+	cpu->mc_sequence = mca_sequence(cpu);
+	cpu->mc_context = e;
+	cpu->mc_restartable = cpu->mc_pending = 1;
+	mca_process(cpu);
+}
+
+/* The mca-server waits for the handler it called: holding that would hold up the verdict for ever. */
+static void who_works_for_the_mca_server_is_not_held(void **state)
+{
+	uint32_t t, h, other;
+	struct ec *server = make_thread(5, &t), *handler = make_thread(0, &h), *e = make_thread(4, &other);
+
+	(void)state;
+	must(call2(MC_BIND, S_MC, t));
+	must(call1(RESUME, t));
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, server);
+	ec_call(server, CAIRN_CALL_CALL, make_portal(h, 0, 0), 0, 0, 0, 0, 0);
+	assert_ptr_equal(host.cpu.current, handler);
+	exception(1, handler);
+	assert_int_equal(handler->held, 0);
+	schedule(&host.cpu);
+	assert_ptr_equal(host.cpu.current, handler);
+	exception(1, e);
+	assert_int_equal(e->held, mca_sequence(&host.cpu));
+	harvest(e->held, 0);
+}
+
+static void a_vcpu_made_before_the_verdict_waits_for_it(void **state)
+{
+	uint32_t v[3], i;
+	struct ec *e[3];
+
+	(void)state;
+	e[0] = make_vcpu(5, 800, &v[0]);
+	exception(1, NULL);
+	e[1] = make_vcpu(5, 800, &v[1]);
+	harvest(mca_sequence(&host.cpu), 0); /* acknowledged, but nobody has thawed anything */
+	e[2] = make_vcpu(5, 800, &v[2]);
+	for (i = 0; i < 3; i++) {
+		must(call1(RESUME, v[i]));
+		schedule(&host.cpu);
+		assert_int_equal(e[i]->status, EC_FROZEN);
+	}
+	must(call3(MC_THAW, S_MC, v[0], 1));
+	assert_int_equal(make_vcpu(5, 800, &v[1])->thawed, 1);
+	exception(1, NULL);
+	assert_int_equal(make_vcpu(5, 800, &v[1])->thawed, 1);
+	harvest(mca_sequence(&host.cpu), 0);
+}
+
+/* One that left no record here has frozen the VMs all the same. */
+static void an_exception_that_nobody_looks_at_stops_the_machine(void **state)
+{
+	int records;
+
+	(void)state;
+	for (records = 0; records < 2; records++) {
+		exception(records, NULL);
+		harvest(mca_sequence(&host.cpu), 0);
+		host.now += hal_tsc_khz * 60000;
+		schedule(&host.cpu);
+		exception(records, NULL);
+		host.now += hal_tsc_khz * 60000;
+		host.expect_fatal = 1;
+		if (!setjmp(host.fatal)) {
+			schedule(&host.cpu);
+			fail_msg("the machine goes on");
+		}
+		host.expect_fatal = 0;
+		harvest(mca_sequence(&host.cpu), 0);
+	}
 }
 
 /* ---- poison ---- */
@@ -333,6 +416,7 @@ static void a_kernel_page_that_is_hit_is_fatal(void **state)
 		(void)call3(MC_POISON, S_MC, SLOT(t).base, 0);
 		fail_msg("the machine goes on");
 	}
+	lock_drop();
 	assert_int_equal(host.fatal_page, SLOT(t).base);
 }
 
@@ -388,6 +472,9 @@ int main(void)
 		test(the_bound_thread_is_told),
 		test(an_unconfigured_thread_has_no_cpu_to_be_told_on),
 		test(a_held_thread_goes_on_after_its_record),
+		test(who_works_for_the_mca_server_is_not_held),
+		test(a_vcpu_made_before_the_verdict_waits_for_it),
+		test(an_exception_that_nobody_looks_at_stops_the_machine),
 		test(every_mapping_becomes_a_tag_and_is_reported),
 		test(a_page_inside_a_large_frame_is_found),
 		test(poison_takes_bounded_steps),

@@ -202,7 +202,7 @@ static void configure_vcpu(struct ec *v, const struct plan *p)
 	v->state = hal_window(slots[p->home.frame].base);
 	v->exit_base = c->exit_base;
 	v->mode = MODE_GUEST;
-	v->thawed = mca_undecided() ? 0 : mc_epoch; /* R-BAS-2 */
+	v->thawed = mca_decided; /* R-BAS-2: what nobody has decided freezes it, too */
 	set_time(v, c->priority, c->budget_us, c->period_us);
 	v->handler = 0;
 	v->suspended = 1;

@@ -9,8 +9,9 @@ static int panicking;
 
 void stop_others(void)
 {
-	static uint32_t stopping; /* index + 1 of who stops the others */
-	uint32_t first = 0, self = panic_has_idt ? hal_cpu()->index + 1 : 1;
+	static uint32_t stopping; /* APIC id + 1 of who stops the others */
+	/* Not from GS: a machine check may have come from user level, whose GS is still there. */
+	uint32_t first = 0, self = (cpuid(1, 0).b >> 24) + 1;
 
 	if (!__atomic_compare_exchange_n(&stopping, &first, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && first != self)
 		for (;;)

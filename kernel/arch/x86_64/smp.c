@@ -49,6 +49,7 @@ int hal_cpu_start(uint32_t index, uint32_t apic_id)
 	if (!p->online && !wait_us(ANSWER_US, p))
 		hal_panic("a CPU stopped while it started");
 	cpus[index] = &p->cpu;
+	hal_order(); /* a #MC goes through those that are counted, on any CPU */
 	cpu_count++;
 	return 0;
 }

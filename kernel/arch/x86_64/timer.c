@@ -113,13 +113,19 @@ void lapic_eoi(void)
 	fixmap(FIX_LAPIC)[LAPIC_EOI] = 0;
 }
 
-/* A #MC may come between the two words: it writes the second one only, with a shorthand. */
-static void icr(uint32_t apic_id, uint32_t command)
+/* The command before, which may be that of a sender whom a #MC interrupted, is on its way. */
+static void icr_wait(void)
 {
 	uint32_t n;
 
 	for (n = 0; n < ICR_PATIENCE && (fixmap(FIX_LAPIC)[LAPIC_ICR] & ICR_BUSY); n++)
 		;
+}
+
+/* A #MC may come between the two words: it writes the second one only, with a shorthand. */
+static void icr(uint32_t apic_id, uint32_t command)
+{
+	icr_wait();
 	fixmap(FIX_LAPIC)[LAPIC_ICR2] = apic_id << 24;
 	fixmap(FIX_LAPIC)[LAPIC_ICR] = command | ICR_ASSERT;
 }
@@ -146,10 +152,12 @@ void hal_nmi(struct cpu *to)
 
 void lapic_kick_all(void)
 {
+	icr_wait();
 	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_ALL | ICR_ASSERT | VECTOR_MCA;
 }
 
 void lapic_nmi_others(void)
 {
+	icr_wait();
 	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_OTHERS | ICR_ASSERT | ICR_NMI;
 }

@@ -61,7 +61,7 @@ void host_reset(void)
 	host.now = 1000;
 	for (page = 0; page < SLOT_COUNT / SLOTS_PER_PAGE; page++)
 		slot_page_set(page, 0);
-	mc_epoch = mc_complete = 0;
+	mc_epoch = mc_complete = mca_decided = 0;
 	host_cpus(1);
 }
 

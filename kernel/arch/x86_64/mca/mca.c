@@ -17,7 +17,7 @@
 #define MCG_CTL_P    (1ul << 8)
 #define MCG_SER_P    (1ul << 24)
 #define MAX_BANKS    32u
-#define MEET_US	     100000u  /* for all CPUs to come */
+#define MEET_US	     1000000u /* for all CPUs to come: firmware may hold one for long */
 #define LATE_US	     2000000u /* in which a late one may still belong to an error that others have found */
 
 #define CPL(cs) ((cs)&3)
@@ -212,7 +212,12 @@ static void keep(struct cpu *cpu, struct mca_record *r)
 {
 	if (!mca_push(cpu, r, 0))
 		fatal("the record ring is full", r);
-	wrmsr(MSR_MC0_CTL + 1 + 4 * r->bank, 0);
+}
+
+static void clear_banks(uint32_t banks)
+{
+	for (; banks; banks &= banks - 1)
+		wrmsr(MSR_MC0_CTL + 1 + 4 * (uint32_t)__builtin_ctz(banks), 0);
 }
 
 static uint64_t us_ticks(uint64_t us)
@@ -221,9 +226,9 @@ static uint64_t us_ticks(uint64_t us)
 }
 
 /*
- * Where the hardware broadcasts machine checks, the CPUs meet before they look at their banks and before they leave, so that
- * a fatal error of one stops all. One that does not come is not waited for longer than MEET_US: it is late, and finds then
- * that others have found the error, or it is dead.
+ * Where the hardware broadcasts machine checks, the CPUs meet before they look at their banks and before they clear them and
+ * leave: a fatal error of one stops all, and a bank that several share shows its error to each. One that does not come is
+ * not waited for longer than MEET_US: it is late, and finds then that others have found the error, or it is dead.
  */
 static void meet(struct cpu *cpu, uint64_t mcg_status, uint32_t stage)
 {
@@ -240,6 +245,12 @@ static void meet(struct cpu *cpu, uint64_t mcg_status, uint32_t stage)
 			hal_relax();
 }
 
+/* Has nobody found the error that brought this CPU here at `arrived`? Another may find it later than that. */
+static int unexplained(uint64_t arrived)
+{
+	return (int64_t)(arrived - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE)) > (int64_t)us_ticks(LATE_US);
+}
+
 /* Did hal_copy consume the error? Then only that copy fails. */
 static uint32_t copy_hit(const struct mc_frame *f, const struct mca_record *r)
 {
@@ -253,7 +264,8 @@ static uint32_t copy_hit(const struct mc_frame *f, const struct mca_record *r)
 static int harvest(struct cpu *cpu, const struct mc_frame *f)
 {
 	struct mca_record r = {0}, kept;
-	uint32_t i, found = 0, copy = 0;
+	uint64_t arrived = rdtsc();
+	uint32_t i, found = 0, copy = 0, taken = 0;
 
 	r.mcg_status = rdmsr(MSR_MCG_STATUS);
 	r.cpu = cpu->index;
@@ -264,8 +276,9 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 	for (i = 0; i < percpu_of(cpu)->banks; i++) {
 		if (!read_bank(i, &r) || !signalled(&r))
 			continue;
-		check_fatal(&r, !found);
 		copy |= copy_hit(f, &r);
+		check_fatal(&r, !found && !copy);
+		taken |= 1u << i;
 		if (found++)
 			keep(cpu, &kept); /* one behind, so that the last one can be marked */
 		kept = r;
@@ -276,17 +289,17 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 		__atomic_store_n(&found_tsc, rdtsc(), __ATOMIC_RELEASE);
 	}
 	meet(cpu, r.mcg_status, MEET_SCANNED);
-	if (!found && rdtsc() - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE) > us_ticks(LATE_US))
+	if (!found && unexplained(arrived))
 		fatal("no bank holds an error", &r);
 	if (!found && !(r.mcg_status & MCG_RIPV) && in_kernel(&r))
 		fatal("the kernel cannot be restarted", &r);
+	clear_banks(taken);
 	cpu->mc_stage = 0;
 	__atomic_add_fetch(&mc_complete, 1, __ATOMIC_ACQ_REL);
 	cpu->mc_exceptions++;
 	cpu->mc_pending = 1;
-	cpu->mc_found |= found != 0;
 	cpu->mc_sequence = mca_sequence(cpu);
-	if ((found || !(r.mcg_status & MCG_RIPV)) && !in_kernel(&r)) {
+	if ((found || !(r.mcg_status & MCG_RIPV)) && (!in_kernel(&r) || copy)) {
 		cpu->mc_context = cpu->current;
 		cpu->mc_restartable = (r.mcg_status & MCG_RIPV) != 0;
 	}
