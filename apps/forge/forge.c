@@ -190,6 +190,7 @@ uint64_t forge_thread(const struct forge_thread *wanted, struct message_buffer *
 	config->space = wanted->space ? wanted->space : SEL_SPACE;
 	config->captable = wanted->captable ? wanted->captable : SEL_CAPTABLE;
 	config->buffer = frame;
+	config->cpu = wanted->cpu;
 	config->supervisor = wanted->supervisor ? wanted->supervisor : ~0ull;
 	config->rip = wanted->rip;
 	config->rsp = wanted->rsp;
