@@ -5,16 +5,18 @@
 
 #define PRIORITY_MAX   20u /* the driver runs above */
 #define OWN_TABLE_SIZE 32u
+#define TYPE_UNKNOWN   0xffu /* something is there */
 
 static uint32_t any_slot(struct thread_state *t)
 {
 	return SLOT_FREE + below(t, SLOTS - SLOT_FREE);
 }
 
-/* A slot that seems to hold `type` and, if it is not 0, has `detail`; else any. */
+/* A slot that seems to hold `type` with `detail` in the bits of `mask`; else any, and retype makes one when it comes to that. */
 static uint32_t pick_detail(struct thread_state *t, uint8_t type, uint8_t mask, uint8_t detail)
 {
-	const struct hint *hint = domain_state()->hint;
+	struct domain_state *d = domain_state();
+	const struct hint *hint = d->hint;
 	uint32_t start = below(t, SLOTS);
 
 	for (uint32_t i = 0; i < SLOTS; i++) {
@@ -23,6 +25,8 @@ static uint32_t pick_detail(struct thread_state *t, uint8_t type, uint8_t mask, 
 		if (hint[s].type == type && (hint[s].detail & mask) == detail)
 			return s;
 	}
+	if (type <= CAP_VCPU)
+		d->wish = (struct hint){.type = type, .detail = detail};
 	return start;
 }
 
@@ -49,13 +53,13 @@ static uint32_t place_for(struct thread_state *t)
 
 static uint32_t pick_table(struct thread_state *t)
 {
-	return one_in(t, 16) ? pick(t, CAP_CAPTABLE) : SLOT_TABLE;
+	return one_in(t, 16) ? pick_detail(t, CAP_CAPTABLE, 1, 0) : SLOT_TABLE;
 }
 
 /* Something to take away: mostly what the domain made itself. */
 static uint32_t victim(struct thread_state *t)
 {
-	uint32_t s = one_in(t, 256) ? below(t, SLOT_FREE) : any_slot(t);
+	uint32_t s = one_in(t, 16) ? SLOT_EXIT + below(t, SLOTS - SLOT_EXIT) : any_slot(t);
 
 	/* One that holds something, if it is near. */
 	for (uint32_t i = 0; i < 8 && s >= SLOT_FREE && domain_state()->hint[s].type == CAP_FREE; i++)
@@ -68,10 +72,17 @@ static void choose_retype(struct thread_state *t, uint64_t a[6])
 	static const uint8_t types[16] = {CAP_UNTYPED, CAP_UNTYPED,   CAP_UNTYPED,   CAP_FRAME,	    CAP_FRAME,	   CAP_FRAME,
 					  CAP_FRAME,   CAP_THREAD,    CAP_THREAD,    CAP_VCPU,	    CAP_VCPU,	   CAP_PAGETABLE,
 					  CAP_PAGETABLE, CAP_PAGETABLE, CAP_PAGETABLE, CAP_CAPTABLE};
-	uint64_t level = one_in(t, 2) ? 1 : 1 + below(t, 4);
+	struct domain_state *d = domain_state();
+	uint64_t level = one_in(t, 2) ? 1 : 1 + below(t, 4), kind = below(t, 2);
 
 	a[0] = one_in(t, 4) ? SLOT_UNTYPED : pick(t, CAP_UNTYPED);
 	a[1] = types[below(t, 16)];
+	if (d->wish.type != CAP_FREE && one_in(t, 2)) {
+		a[1] = d->wish.type;
+		level = d->wish.detail & 0xf ? d->wish.detail & 0xf : 1;
+		kind = d->wish.detail >> 4;
+		d->wish.type = CAP_FREE;
+	}
 	a[2] = a[1] == CAP_FRAME && one_in(t, 64) ? PAGE_BITS_2M : PAGE_BITS_4K;
 	a[3] = pick_table(t);
 	a[4] = a[3] == SLOT_TABLE ? place_for(t) : below(t, OWN_TABLE_SIZE);
@@ -80,9 +91,9 @@ static void choose_retype(struct thread_state *t, uint64_t a[6])
 		a[0] = one_in(t, 2) ? SLOT_UNTYPED : a[0];
 		a[2] = PAGE_BITS_4K + 1 + below(t, 4);
 	} else if (a[1] == CAP_PAGETABLE) {
-		a[5] = level | below(t, 2) << 8 | (level == 4 ? (uint64_t)(0x40 + below(t, 8)) << 32 : 0);
+		a[5] = level | kind << 8 | (level == 4 ? (uint64_t)(0x40 + below(t, 8)) << 32 : 0);
 	} else if (a[1] == CAP_CAPTABLE) {
-		a[5] = (domain_state()->first_number + OWN_TABLE_SIZE * below(t, NUMBERS / OWN_TABLE_SIZE)) |
+		a[5] = (d->first_number + OWN_TABLE_SIZE * below(t, NUMBERS / OWN_TABLE_SIZE)) |
 		       (uint64_t)OWN_TABLE_SIZE << 32;
 	}
 }
@@ -105,7 +116,7 @@ static void choose_move(struct thread_state *t, uint64_t a[6])
 	static const uint8_t types[4] = {CAP_FRAME, CAP_PORTAL, CAP_THREAD, CAP_UNTYPED};
 
 	a[0] = one_in(t, 4) ? victim(t) : pick(t, types[below(t, 4)]);
-	if (a[0] < SLOT_FREE && !one_in(t, 256))
+	if (a[0] < SLOT_FREE)
 		a[0] = victim(t);
 	a[1] = SLOT_TABLE;
 	a[2] = place_for(t);
@@ -120,28 +131,32 @@ static void choose_removal(struct thread_state *t, uint64_t number, uint64_t a[6
 	if (number != CAIRN_CALL_REVOKE || a[0] != SLOT_TABLE)
 		return;
 	/* What is used up goes, so that there is memory again: of all it has only now and then. */
-	if (d->revoke && (d->revoke != SLOT_UNTYPED || one_in(t, 8)))
+	if (d->revoke > SLOT_UNTYPED || (d->revoke && one_in(t, 8)))
 		a[1] = d->revoke;
-	d->revoke = 0;
 }
 
 static void choose_link(struct thread_state *t, uint64_t a[6])
 {
-	uint8_t kind = (uint8_t)below(t, 2), level = (uint8_t)(1 + below(t, 3));
+	const struct hint *hint = domain_state()->hint;
+	uint32_t child = 0;
 
-	a[0] = pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)((level + 1) | kind << 4));
+	for (uint32_t i = 0; i < 6 && (hint[child].type != CAP_PAGETABLE || hint[child].mapped); i++)
+		child = pick_detail(t, CAP_PAGETABLE, 0x0f, (uint8_t)(1 + below(t, 3)));
+	a[0] = pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)(hint[child].detail + 1));
 	a[1] = 1 + below(t, one_in(t, 4) ? 255 : 8);
-	a[2] = pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)(level | kind << 4));
+	a[2] = child;
 }
 
 static void choose_map(struct thread_state *t, uint64_t a[6])
 {
-	uint8_t kind = (uint8_t)below(t, 2), large = one_in(t, 8);
+	const struct hint *hint = domain_state()->hint;
+	uint8_t large = one_in(t, 8), kind;
 
 	a[0] = pick_detail(t, CAP_FRAME, 1, large);
-	if (domain_state()->hint[a[0]].mapped)
+	if (hint[a[0]].mapped)
 		a[0] = pick_detail(t, CAP_FRAME, 1, large);
-	a[1] = pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)((large ? 2 : 1) | kind << 4));
+	a[1] = pick_detail(t, CAP_PAGETABLE, 0x0f, large ? 2 : 1);
+	kind = hint[a[1]].detail >> 4 & 1;
 	a[2] = 2 + below(t, one_in(t, 4) ? 510 : 16);
 	a[3] = RIGHT_READ | (kind ? below(t, 8) : one_in(t, 2) ? RIGHT_WRITE : RIGHT_EXEC);
 	a[4] = large ? pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)(1 | kind << 4)) : 0;
@@ -258,9 +273,10 @@ static void choose_portal(struct thread_state *t, uint64_t a[6])
 }
 
 /* A handler of this domain or of another. */
-static void choose_call(struct thread_state *t, uint64_t a[6])
+static void choose_call(struct thread_state *t, unsigned place, uint64_t a[6])
 {
-	a[0] = one_in(t, 2) ? SLOT_PEER + below(t, PEERS) : pick(t, CAP_PORTAL);
+	/* Those of the driver's threads that are on its CPU. */
+	a[0] = one_in(t, 2) ? SLOT_PEER + (below(t, PEERS) & ~1u) + (place & 1) : pick(t, CAP_PORTAL);
 	for (uint32_t i = 1; i < 5; i++)
 		a[i] = random_word(t);
 	a[5] = below(t, MESSAGE_WORDS + 1);
@@ -289,10 +305,10 @@ void choose(unsigned place, uint64_t number, uint64_t a[6])
 		a[i] = 0;
 	switch (number) {
 	case CAIRN_CALL_CALL:
-		choose_call(t, a);
+		choose_call(t, place, a);
 		break;
 	case CAIRN_CALL_SIGNAL:
-		a[0] = one_in(t, 2) ? SLOT_THREAD + below(t, DRIVER_THREADS) : pick(t, CAP_THREAD);
+		a[0] = one_in(t, 2) ? SLOT_THREAD + below(t, 2) : pick(t, CAP_THREAD);
 		break;
 	case CAIRN_CALL_RETYPE:
 		choose_retype(t, a);
@@ -466,6 +482,15 @@ void learn(uint64_t number, const uint64_t a[6], uint64_t status, const uint64_t
 
 	if (number == CAIRN_CALL_MC_POISON)
 		d->cursor = status == CAIRN_OK ? out[0] : 0;
+	uint64_t to = number == CAIRN_CALL_RETYPE ? a[4] : a[2];
+	bool places = number == CAIRN_CALL_RETYPE ? a[3] == SLOT_TABLE
+						  : a[1] == SLOT_TABLE && (number == CAIRN_CALL_COPY || number == CAIRN_CALL_MOVE ||
+									   number == CAIRN_CALL_PORTAL_CREATE);
+
+	if (status == CAIRN_ERR_BUSY && places && to < SLOTS && d->hint[to].type == CAP_FREE)
+		d->hint[to].type = TYPE_UNKNOWN;
+	if (number == CAIRN_CALL_REVOKE && a[1] == d->revoke && status != CAIRN_ERR_AGAIN)
+		d->revoke = 0;
 	if (status == CAIRN_OK)
 		learn_accepted(number, a, d->hint);
 	else if (status == CAIRN_ERR_CAP && number != CAIRN_CALL_DELETE && number != CAIRN_CALL_REVOKE && s >= SLOT_FREE)
@@ -474,6 +499,6 @@ void learn(uint64_t number, const uint64_t a[6], uint64_t status, const uint64_t
 		d->revoke = s;
 	else if (number == CAIRN_CALL_UNMAP && status == CAIRN_ERR_STATE)
 		d->hint[s].mapped = 0;
-	else if (status == CAIRN_ERR_CAP && a[0] == SLOT_TABLE && a[1] < SLOTS)
+	else if (status == CAIRN_ERR_CAP && a[0] == SLOT_TABLE && a[1] >= SLOT_EXIT && a[1] < SLOTS)
 		d->hint[a[1]].type = CAP_FREE;
 }

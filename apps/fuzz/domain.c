@@ -27,7 +27,7 @@
 #define FIRST_PORT 0x80u
 #define LAST_PORT  0x87u
 
-struct domain domains[DOMAINS];
+struct domain domains[DOMAINS]; uint64_t ans[CAIRN_CALL_COUNT][16];
 uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks, domains_built;
 
 static struct {
@@ -299,7 +299,7 @@ void domain_build(struct domain *d, unsigned cpus)
 	build_space(d);
 	build_guest(d);
 	build_state(d, cpus);
-	give(d, d->table, SLOT_TABLE, RIGHT_ALL, 0, CAP_CAPTABLE, 0);
+	give(d, d->table, SLOT_TABLE, RIGHT_ALL, 0, CAP_CAPTABLE, 1);
 	give(d, d->space.root, SLOT_SPACE, RIGHT_CONTROL | RIGHT_GRANT, 0, CAP_PAGETABLE, 4);
 	give(d, d->guest.root, SLOT_GUEST, RIGHT_CONTROL | RIGHT_GRANT, 0, CAP_PAGETABLE, 4 | 1 << 4);
 	give_pages(d);
@@ -357,6 +357,7 @@ void domain_end(struct domain *d)
 			total_accepted[n] += d->state->thread[i].accepted[n];
 		}
 	total_calls += domain_calls(d);
+	for (int n = 0; n < CAIRN_CALL_COUNT; n++) for (int k = 0; k < 16; k++) ans[n][k] += d->state->answered[n][k];
 	total_checks += d->state->checks;
 	d->state = NULL;
 	do

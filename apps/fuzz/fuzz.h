@@ -19,7 +19,7 @@
 
 /* Pages of a domain's space, behind FORGE_SPACE_VA; its code lies at the server's own addresses, in the first ones. */
 #define PAGE_STATE   256u
-#define STATE_PAGES  3u
+#define STATE_PAGES  4u
 #define PAGE_STACK   272u /* + place */
 #define PAGE_BUFFER  288u /* + place */
 #define PAGE_VCPU    304u /* + n: state pages */
@@ -57,8 +57,8 @@ enum domain_selector {
 /* What a slot seems to hold. Several threads write it: it may be wrong. */
 struct hint {
 	uint8_t type;	/* enum cairn_type */
-	uint8_t detail; /* Untyped: size in bits; Frame: 1: of 2 MiB; PageTable: level | kind << 4; Irq: 1: one line; Thread, VCpu:
-			   1: configured */
+	uint8_t detail; /* Untyped: size in bits; Frame: 1: of 2 MiB; PageTable: level | kind << 4; Irq: 1: one line; Thread,
+			   VCpu: 1: configured; CapTable: 1: the domain's own */
 	uint8_t mapped; /* Frame, PageTable: hangs somewhere */
 };
 
@@ -83,7 +83,9 @@ struct domain_state {
 	uint64_t checks;		   /* looks for violations */
 	uint64_t fault, place, line, number; /* the first one: what debug_check said, and after which hypercall */
 	uint64_t revoke;		     /* selector of an Untyped that is used up */
+	struct hint wish;		     /* what was looked for and not found */
 	struct hint hint[SLOTS];
+	uint32_t answered[CAIRN_CALL_COUNT][16];
 	struct thread_state thread[PLACES];
 };
 _Static_assert(sizeof(struct domain_state) <= STATE_PAGES * PAGE_SIZE_4K, "fits its pages");

@@ -70,6 +70,7 @@ uint64_t hypercall(struct thread_state *t, uint64_t number, uint64_t a[6])
 	t->calls++;
 	status = system_call(CAIRN_CALL_BASE + number, a);
 	t->accepted[number] += status == CAIRN_OK;
+	domain_state()->answered[number][status & 15]++;
 	if (++t->unchecked >= CHECK_EACH)
 		look(t, number);
 	return status;
@@ -98,6 +99,19 @@ static void foreign_call(struct thread_state *t, unsigned place)
 		system_call(CAIRN_CALL_BASE + CAIRN_CALL_COUNT + below(t, 4000), a);
 }
 
+/* What the domain was given at the start goes rarely: without its table or its memory it can do little. */
+static bool cripples(uint64_t number, const uint64_t a[6])
+{
+	if (number == CAIRN_CALL_MOVE)
+		return a[0] < SLOT_FREE;
+	if (number == CAIRN_CALL_REVOKE && a[1] == domain_state()->revoke)
+		return false;
+	if ((number != CAIRN_CALL_DELETE && number != CAIRN_CALL_REVOKE) || a[0] >= SLOTS || a[1] >= SLOT_EXIT)
+		return false;
+	/* Its table goes by several selectors. */
+	return domain_state()->hint[a[0]].type == CAP_CAPTABLE && domain_state()->hint[a[0]].detail == 1;
+}
+
 static void one_call(struct domain_state *d, unsigned place, bool handling)
 {
 	struct thread_state *t = &d->thread[place];
@@ -117,6 +131,8 @@ static void one_call(struct domain_state *d, unsigned place, bool handling)
 	else if (number != CAIRN_CALL_MC_POISON && number != CAIRN_CALL_DEBUG_WRITE && number != CAIRN_CALL_CPU_START &&
 		 one_in(t, 8))
 		mutate(t, a);
+	if (cripples(number, a) && !one_in(t, 256))
+		return;
 	for (unsigned i = 0; i < 6; i++)
 		out[i] = a[i];
 	status = hypercall(t, number, out);

@@ -152,6 +152,10 @@ static void check_shares(void)
 		char name[48];
 
 		printf("fuzz: %-16s %9lu made, %9lu accepted, %lu.%lu %%\n", names[n], made, accepted, share / 10, share % 10);
+		extern uint64_t ans[CAIRN_CALL_COUNT][16];
+		static const char *const sn[16]={"OK","CALL","CAP","TYPE","RIGHTS","ARG","BUSY","MEMORY","STATE","CPU","DEPTH","ABORTED","TIMEOUT","POISON","AGAIN"};
+		for (int k=1;k<15;k++) if (ans[n][k]) printf("   %s %lu", sn[k], ans[n][k]);
+		printf("\n");
 		if (total_calls < JUDGED_CALLS)
 			continue;
 		snprintf(name, sizeof(name), "%s-is-accepted-often-enough", names[n]);

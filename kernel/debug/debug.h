@@ -26,8 +26,10 @@ struct debug_pages {
 	uint64_t window, slots, objects;
 };
 void debug_count(struct debug_pages *pages);
-/* The page bytes, mixed into a checksum. */
+/* The page bytes, and a paging structure but for what CPUs note in it, mixed into a checksum. */
 uint64_t debug_mix_bytes(uint64_t h);
+uint64_t debug_mix_table(uint64_t h, uint64_t pt);
+#define DEBUG_PRIME 1099511628211ull
 
 /* The first violation of an invariant: fault, place, line of check.c. */
 enum debug_fault debug_invariants(uint64_t *place, uint64_t *line);

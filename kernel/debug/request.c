@@ -9,14 +9,13 @@
 #include "debug.h"
 
 #define FNV_START 14695981039346656037ull
-#define FNV_PRIME 1099511628211ull
 
 static uint64_t watched; /* refused hypercalls that are still to be looked at */
 static uint64_t changed; /* the first one that changed something */
 
 static uint64_t mix(uint64_t h, uint64_t w)
 {
-	return (h ^ w) * FNV_PRIME;
+	return (h ^ w) * DEBUG_PRIME;
 }
 
 /* Up to `end`, a multiple of 8 bytes. */
@@ -58,7 +57,7 @@ uint64_t debug_checksum(const struct ec *self)
 
 		h = mix_range(mix(h, s), c, c + 1);
 		if (c->type == CAP_PAGETABLE && c->original && !(hal_page_byte(c->base) & PAGE_POISONED))
-			h = mix_range(h, hal_window(c->base), (uint8_t *)hal_window(c->base) + PAGE_SIZE_4K);
+			h = debug_mix_table(h, c->base);
 	}
 	for (i = 0; i < cpu_count; i++)
 		for (e = cpus[i]->list; e && i != hal_cpu()->index; e = e->all_next)

@@ -104,7 +104,17 @@ uint64_t debug_mix_bytes(uint64_t h)
 	const uint64_t *w = (const uint64_t *)page_bytes(&count);
 
 	for (i = 0; i < count / 8; i++)
-		h = (h ^ w[i]) * 1099511628211ull;
+		h = (h ^ w[i]) * DEBUG_PRIME;
+	return h;
+}
+
+uint64_t debug_mix_table(uint64_t h, uint64_t pt)
+{
+	const uint64_t *w = hal_window(pt);
+	uint32_t i;
+
+	for (i = 0; i < TABLE_ENTRIES; i++)
+		h = (h ^ (w[i] & ~PTE_USED)) * DEBUG_PRIME;
 	return h;
 }
 

@@ -56,6 +56,16 @@ uint64_t debug_mix_bytes(uint64_t h)
 	uint64_t a;
 
 	for (a = HOST_RAM_BASE; a < HOST_RAM_END; a += PAGE_SIZE_4K)
-		h = (h ^ hal_page_byte(a)) * 1099511628211ull;
+		h = (h ^ hal_page_byte(a)) * DEBUG_PRIME;
+	return h;
+}
+
+uint64_t debug_mix_table(uint64_t h, uint64_t pt)
+{
+	const uint64_t *w = host_ram(pt);
+	uint32_t i;
+
+	for (i = 0; i < 512; i++)
+		h = (h ^ w[i]) * DEBUG_PRIME;
 	return h;
 }
