@@ -25,6 +25,7 @@ static struct port {
 
 /* What there is to look at: bits of channels, and SIGNAL_SELF for the serial port's interrupt. */
 static uint64_t due = CHANNEL_BITS | SIGNAL_SELF;
+static uint64_t flush_asked;
 
 static void own_line(const char *text, size_t length)
 {
@@ -204,21 +205,37 @@ static bool turn(void)
 	return more;
 }
 
-/* The root-task waits for its last lines before it ends the system. */
-static void answer_flush(void)
+/* The root-task waits for the last lines before it ends the system: its own log ring, or NULL. */
+static struct log_ring *root_log(void)
 {
 	for (unsigned n = 0; n < SERVER_CHANNELS; n++) {
 		const struct server_channel *channel = channel_of(n, CHANNEL_LOG);
-		struct log_ring *ring = cairn_channel(n);
-		uint64_t asked;
 
-		if (channel == NULL || channel->server != SYSTEM_NONE)
-			continue;
-		asked = __atomic_load_n(&ring->flush_asked, __ATOMIC_ACQUIRE);
-		if (asked != ring->flush_answered && mux_is_empty(&mux) && uart_is_idle())
-			__atomic_store_n(&ring->flush_answered, asked, __ATOMIC_RELEASE);
-		return;
+		if (channel != NULL && channel->server == SYSTEM_NONE)
+			return cairn_channel(n);
 	}
+	return NULL;
+}
+
+/* What others put into their channels before the root-task asked is there now, whatever CPU they
+ * are on: all are looked at once more. */
+static void take_flush(void)
+{
+	const struct log_ring *ring = root_log();
+	uint64_t asked = ring != NULL ? __atomic_load_n(&ring->flush_asked, __ATOMIC_ACQUIRE) : 0;
+
+	if (asked != flush_asked)
+		due |= CHANNEL_BITS;
+	flush_asked = asked;
+}
+
+static void answer_flush(void)
+{
+	struct log_ring *ring = root_log();
+
+	if (ring != NULL && flush_asked != ring->flush_answered && mux_is_empty(&mux) &&
+	    uart_is_idle())
+		__atomic_store_n(&ring->flush_answered, flush_asked, __ATOMIC_RELEASE);
 }
 
 static uint64_t deadline(void)
@@ -247,6 +264,7 @@ int main(int argc, char **argv)
 	}
 	cairn_log("Ctrl-] h shows what the keyboard can do");
 	for (;;) {
+		take_flush();
 		while (turn())
 			;
 		uart_want_room(mux_room(&mux) != MUX_OUT);

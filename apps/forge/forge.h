@@ -30,6 +30,7 @@ struct forge_thread {
 	uint64_t space;	     /* selector; 0: the server's own */
 	uint64_t captable;   /* selector; 0: the server's own */
 	uint64_t supervisor; /* index in its CapTable */
+	uint64_t cpu;
 	uint64_t rip, rsp, arg;
 	uint64_t fs_base;
 	uint64_t syscall_entry, fault_entry;

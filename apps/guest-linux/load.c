@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@ static void cpuid(void)
 
 	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
 }
+
+#define PORT_B 0x61 /* system control port B */
 
 int main(int argc, char **argv)
 {
@@ -34,9 +37,18 @@ int main(int argc, char **argv)
 		for (;;)
 			(void)syscall(SYS_getrandom, buffer, sizeof(buffer), 0);
 	}
-	fputs("usage: load spin|exit|kernel\n"
+	if (strcmp(mode, "port") == 0) {
+		if (ioperm(PORT_B, 1, 1) != 0) {
+			perror("ioperm");
+			return 1;
+		}
+		for (;;)
+			(void)inb(PORT_B);
+	}
+	fputs("usage: load spin|exit|port|kernel\n"
 	      "  spin    computes in user mode\n"
 	      "  exit    executes CPUID (a VM exit) all the time\n"
+	      "  port    reads an emulated port all the time, which keeps the VMM busy\n"
 	      "  kernel  spends its time in the guest's kernel\n",
 	      stderr);
 	return 2;

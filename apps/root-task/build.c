@@ -83,7 +83,9 @@ bool build_all(void)
 	for (unsigned i = 0; i < description->vm_count; i++)
 		vms[i] = (struct vm){.desc = &description->vm[i], .index = i};
 	for (unsigned i = 0; i < description->server_count; i++)
-		servers[i] = (struct server){.desc = &description->server[i], .index = i};
+		servers[i] = (struct server){.desc = &description->server[i],
+					     .index = i,
+					     .cpu = cpu_of(description->server[i].cpu)};
 	if (!channels_plan())
 		return false;
 	for (unsigned i = 0; i < description->server_count; i++) {

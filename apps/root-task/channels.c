@@ -109,10 +109,13 @@ static void describe(struct server *server, const struct channel *channel, unsig
 	entry->kind = channel->kind;
 	entry->server = other->server;
 	entry->vm = channel->vm;
-	entry->present = 1;
+	entry->cpu = 0;
 	strcpy(entry->peer, "root");
-	if (other->server != END_ROOT)
+	if (other->server != END_ROOT) {
+		entry->cpu = servers[other->server].cpu;
 		memcpy(entry->peer, servers[other->server].desc->name, sizeof(entry->peer));
+	}
+	entry->present = 1;
 }
 
 static bool map_memory(struct server *server, const struct channel *channel, unsigned side)

@@ -32,16 +32,18 @@ static void stop_others(void)
 /* Asks the console server to answer when all its output has left; gives up after a while. */
 static void flush_console(void)
 {
-	volatile struct log_ring *ring = channels_root_log();
+	struct log_ring *ring = channels_root_log();
 	uint64_t asked;
 
 	if (ring == NULL)
 		return;
 	asked = ring->flush_asked + 1;
-	ring->flush_asked = asked;
-	for (int i = 0; i < FLUSH_TRIES && ring->flush_answered != asked; i++) {
+	__atomic_store_n(&ring->flush_asked, asked, __ATOMIC_RELEASE);
+	for (int i = 0; i < FLUSH_TRIES; i++) {
 		uint64_t until = cairn_tsc() + cairn_ticks_from_us(FLUSH_WAIT_US);
 
+		if (__atomic_load_n(&ring->flush_answered, __ATOMIC_ACQUIRE) == asked)
+			return;
 		output_poke_console();
 		while (cairn_tsc() < until)
 			cairn_wait_signals(until);

@@ -76,6 +76,8 @@ void info_fill(struct server *server)
 	info->index = server->index;
 	info->role = server->desc->role;
 	info->generation = server->generation;
+	info->cpu = server->cpu;
+	info->cpu_count = cpus_running();
 	info->thread_count = server->thread_count;
 	info->tsc_khz = boot->tsc_khz;
 	info->mcg_cap = boot->mcg_cap;

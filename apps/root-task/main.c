@@ -40,6 +40,8 @@ static const char *check_server(const struct desc_server *server,
 		return "a server's role or priority is unknown";
 	if (server->role == ROLE_VMM && server->vm >= system->vm_count)
 		return "a vmm-server's VM does not exist";
+	if (server->role == ROLE_VMM && server->cpu != system->vm[server->vm].cpu)
+		return "a vmm-server is not on its VM's CPU";
 	return NULL;
 }
 
@@ -85,10 +87,13 @@ static bool open_description(void)
 
 int main(void)
 {
-	cairn_log("1 CPU(s), %lu MiB of memory, %s build",
-		  (unsigned long)(boot->memory_size >> 20), boot->debug ? "debug" : "release");
+	cairn_log("%lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
+		  boot->debug ? "debug" : "release");
 	space_adopt(&root_space, &root_domain, ROOT_SPACE);
-	if (!slots_init() || !memory_init() || !image_open() || !open_description())
+	if (!slots_init() || !memory_init())
+		finish(BUILD_FAILED, "the boot image cannot be used");
+	cpus_start();
+	if (!image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");
 	cairn_log("system %s: %u server(s), %u VM(s)", description->name, description->server_count,
 		  description->vm_count);

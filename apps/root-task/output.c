@@ -15,9 +15,11 @@
 #define LSR_THRE  0x20
 #define FIFO	  16
 #define MAX_POLLS 100000
+#define MAX_SPINS 10000000
 
-static struct log_ring *console_ring;
-static unsigned long console_thread;
+static struct log_ring *console_ring; /* read by threads on every CPU */
+static unsigned long console_thread;  /* written before it */
+static uint32_t serial_busy;
 
 /* Bounded: a machine without this port must not stop the root-task. */
 static bool wait_for_room(void)
@@ -43,30 +45,50 @@ static void serial_put(const char *bytes, size_t length)
 	}
 }
 
+/* So that lines of several CPUs do not mix. Bounded: this thread may have preempted the holder. */
+static void serial_lock(void)
+{
+	for (int i = 0; i < MAX_SPINS; i++) {
+		if (!__atomic_exchange_n(&serial_busy, 1, __ATOMIC_ACQUIRE))
+			return;
+		__builtin_ia32_pause();
+	}
+}
+
 void output_serial_line(const char *text, size_t length)
 {
 	static const char mark[] = "[system] root: ";
 
+	serial_lock();
 	serial_put(mark, strlen(mark));
 	serial_put(text, length);
 	serial_put("\r\n", 2);
+	__atomic_store_n(&serial_busy, 0, __ATOMIC_RELEASE);
 }
 
 void output_to_console(struct log_ring *ring, unsigned long console)
 {
-	console_ring = ring;
-	console_thread = console;
+	if (ring != NULL)
+		console_thread = console;
+	__atomic_store_n(&console_ring, ring, __ATOMIC_RELEASE);
+}
+
+static struct log_ring *ring_to_console(void)
+{
+	return __atomic_load_n(&console_ring, __ATOMIC_ACQUIRE);
 }
 
 void output_poke_console(void)
 {
-	if (console_ring != NULL && cairn_signal(console_thread) != CAIRN_OK)
-		console_ring = NULL; /* it is gone */
+	if (ring_to_console() != NULL && cairn_signal(console_thread) != CAIRN_OK)
+		output_to_console(NULL, 0); /* it is gone */
 }
 
 void output_line(const char *text, size_t length)
 {
-	if (console_ring != NULL && log_ring_put(console_ring, cairn_tsc(), text, length) &&
+	struct log_ring *ring = ring_to_console();
+
+	if (ring != NULL && log_ring_put(ring, cairn_tsc(), text, length) &&
 	    cairn_signal(console_thread) == CAIRN_OK)
 		return;
 	output_serial_line(text, length);

@@ -21,9 +21,13 @@
 #define WINDOW_INFO	0x9100000000ul /* struct server_info of server i at + i * 2 pages */
 #define WINDOW_CHANNELS 0x9200000000ul /* channel n at + n * CHANNEL_SIZE */
 #define WINDOW_BUFFERS	0x9300000000ul /* message buffers of the root-task's handler threads */
+#define WINDOW_STACKS	0x9400000000ul /* their stacks */
+#define WINDOW_PHYSICAL 0x9500000000ul /* device memory that is being read */
 
-#define SERVER_THREADS 8 /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
-#define VM_VCPUS       7 /* one handler thread each */
+#define CPUS	       64
+#define PHYSICAL_PAGES 65u /* at once */
+#define SERVER_THREADS 8   /* main, and handlers in SEL_THREAD + 1 .. SEL_CHANNEL - 1 */
+#define VM_VCPUS       7   /* one handler thread each */
 #define VM_PIECES      32
 #define CHANNELS       96
 #define CHANNEL_PAGES  (CHANNEL_SIZE / PAGE_SIZE_4K)
@@ -34,6 +38,7 @@ enum server_state { SERVER_ABSENT, SERVER_BUILT, SERVER_RUNNING, SERVER_ENDED, S
 struct server {
 	const struct desc_server *desc;
 	unsigned index;
+	uint32_t cpu; /* index of the running CPU that all its threads are on */
 	enum server_state state;
 	uint32_t generation;
 	struct domain domain;
@@ -82,6 +87,19 @@ extern struct vm vms[SYSTEM_VMS];
 extern struct domain root_domain;
 extern struct space root_space;
 
+/* ---- physical.c ---- */
+/* Device memory, read-only, until the next call of either; NULL: it is not there. At most
+ * PHYSICAL_PAGES pages. */
+const void *physical_map(uint64_t address, uint64_t length);
+void physical_unmap(void);
+
+/* ---- cpus.c ---- */
+/* Starts all CPUs that the firmware names, and logs which run. */
+void cpus_start(void);
+uint32_t cpus_running(void);
+/* The index of the CPU that stands for CPU `wanted` of the description on this machine. */
+uint32_t cpu_of(uint32_t wanted);
+
 /* ---- image.c: the boot image, mapped read-only ---- */
 bool image_open(void);
 /* Bytes of a module, or NULL: there is no such module. */
@@ -124,7 +142,8 @@ bool introduce_to_mca(struct vm *vm);
 
 /* ---- supervisor.c ---- */
 bool supervisor_start(void);
-/* Derives the supervisor's Portal for a server's faults and requests into its CapTable. */
+/* Derives a Portal for a server's faults and requests into its CapTable: to the supervisor's thread
+ * on its CPU. */
 cairn_status_t supervisor_portal(const struct server *server);
 __attribute__((noreturn)) void supervise(void);
 

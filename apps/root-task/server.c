@@ -186,7 +186,7 @@ static bool build_thread(struct server *server, unsigned n)
 	config->space = server->space.root;
 	config->captable = server->table;
 	config->buffer = buffer;
-	config->cpu = server->desc->cpu;
+	config->cpu = server->cpu;
 	config->supervisor = SEL_SUPERVISOR;
 	return report(cairn_thread_configure(server->thread[n], THREAD_SPACE), "set up a thread");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Supervision. A handler thread takes faults and requests on its callers' time, reports faults at
- * once and queues what is to be done; the main thread does it, so that a server is never changed by
- * a thread that runs for another.
+ * Supervision. On each CPU a handler thread takes faults and requests on its callers' time, reports
+ * faults at once and queues what is to be done; the main thread does it, so that a server is never
+ * changed by a thread that runs for another. A caller that is suspended or destroyed meanwhile does
+ * not keep its handler: the kernel lets that finish.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,10 @@
 #include <cairn/types.h>
 #include "root.h"
 
-#define STACK_BYTES   (32 * 1024)
-#define QUEUE	      64u
-#define BARRIER	      0xffffu /* badge of the main thread's own portal */
+#define STACK_PAGES 8u
+#define STACK_SPACING                                                                              \
+	0x10000ul	  /* in WINDOW_STACKS; the stack ends where the next one's place begins */
+#define QUEUE	      16u /* requests of one server that wait */
 #define WAKE	      1ull
 #define FIRST_REQUEST ROOT_EXIT
 #define REQUEST_FAULT 1u /* in the queue only */
@@ -25,29 +27,35 @@ extern char cairn_handler_trampoline[], cairn_syscall_entry[];
 
 struct request {
 	uint32_t ready; /* 0: empty, 1: being written, 2: to be done */
-	uint32_t server;
+	uint32_t generation;
 	uint64_t kind, value[2];
 };
 
-/* Several handler threads may write (one per CPU), the main thread reads. */
-static struct request queue[QUEUE];
-static uint32_t handler_thread, wake_main, barrier_portal;
-static struct message_buffer *handler_buffer;
-static unsigned char stack[STACK_BYTES] __attribute__((aligned(16)));
+/* The handler threads write, the main thread reads. Who asks too much fills its own places. */
+static struct request queue[SYSTEM_SERVERS][QUEUE];
+static uint32_t handler_thread[CPUS], wake_main;
 
-static bool enqueue(uint32_t server, uint64_t kind, uint64_t first, uint64_t second)
+/* The badge of a server's portal says which life of it speaks. */
+static uint64_t badge_of(const struct server *server)
 {
+	return server->index | (uint64_t)server->generation << 32;
+}
+
+static bool enqueue(uint64_t badge, uint64_t kind, uint64_t first, uint64_t second)
+{
+	struct request *places = queue[(uint32_t)badge];
+
 	for (unsigned i = 0; i < QUEUE; i++) {
 		uint32_t empty = 0;
 
-		if (!__atomic_compare_exchange_n(&queue[i].ready, &empty, 1, false,
+		if (!__atomic_compare_exchange_n(&places[i].ready, &empty, 1, false,
 						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			continue;
-		queue[i].server = server;
-		queue[i].kind = kind;
-		queue[i].value[0] = first;
-		queue[i].value[1] = second;
-		__atomic_store_n(&queue[i].ready, 2, __ATOMIC_RELEASE);
+		places[i].generation = (uint32_t)(badge >> 32);
+		places[i].kind = kind;
+		places[i].value[0] = first;
+		places[i].value[1] = second;
+		__atomic_store_n(&places[i].ready, 2, __ATOMIC_RELEASE);
 		return cairn_signal(wake_main) == CAIRN_OK;
 	}
 	return false;
@@ -58,13 +66,25 @@ static unsigned thread_of(uint64_t rsp)
 	return (unsigned)((rsp - SERVER_STACK_VA) >> 20);
 }
 
+/* The calling handler thread's, found from its stack pointer: the threads have nothing else of
+ * their own. */
+static const struct message_buffer *own_buffer(void)
+{
+	uint64_t rsp;
+
+	__asm__ volatile("mov %%rsp, %0" : "=r"(rsp));
+	return (const struct message_buffer *)(WINDOW_BUFFERS + (rsp - WINDOW_STACKS) /
+									STACK_SPACING *
+									PAGE_SIZE_4K);
+}
+
 /* w1..w4 as in types.h; the rest lies in the buffer. */
 static void report_fault(uint32_t server, uint64_t w1, uint64_t error, uint64_t address,
 			 uint64_t rip, uint64_t count)
 {
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rbp",
 					    "rsi", "rdi", "r8",	 "r9",	"r10"};
-	const uint64_t *word = handler_buffer->words + 4;
+	const uint64_t *word = own_buffer()->words + 4;
 	const char *name = servers[server].desc->name;
 	char line[CAIRN_LOG_LINE];
 	size_t length = 0;
@@ -112,15 +132,13 @@ static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64
 	uint32_t server = (uint32_t)badge;
 	uint64_t answer = CAIRN_OK;
 
-	if (server == BARRIER) {
-		answer = CAIRN_OK;
-	} else if (w1 < FIRST_REQUEST) {
+	if (w1 < FIRST_REQUEST) {
 		report_fault(server, w1, w2, w3, w4, count);
-		enqueue(server, REQUEST_FAULT, 0, 0);
+		enqueue(badge, REQUEST_FAULT, 0, 0);
 		answer = FAULT_REPLY_STOP;
 	} else {
 		answer = check(&servers[server], w1, w2);
-		if (answer == CAIRN_OK && !enqueue(server, w1, w2, w3))
+		if (answer == CAIRN_OK && !enqueue(badge, w1, w2, w3))
 			answer = CAIRN_ERR_BUSY;
 	}
 	/* A reply that is refused leaves nothing to go on with. */
@@ -128,28 +146,24 @@ static void handle(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64
 		__builtin_trap();
 }
 
-/*
- * Waits until the handler has answered whoever it was working for: it works on its caller's time,
- * and a caller that is suspended in the middle would keep the handler for ever.
- */
-static void barrier(void)
+static bool make_stack(uint32_t cpu)
 {
-	report(cairn_call(barrier_portal, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL),
-	       "reach the supervisor's thread");
-}
+	uint64_t top = WINDOW_STACKS + (cpu + 1) * STACK_SPACING;
 
-static bool make_buffer(uint32_t *buffer)
-{
-	*buffer = domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0, "make a message buffer");
-	handler_buffer = (struct message_buffer *)WINDOW_BUFFERS;
-	return *buffer != 0 &&
-	       space_map(&root_space, *buffer, WINDOW_BUFFERS, RIGHT_READ | RIGHT_WRITE);
+	for (uint64_t page = top - STACK_PAGES * PAGE_SIZE_4K; page < top; page += PAGE_SIZE_4K) {
+		uint32_t frame = domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0,
+					     "make a supervisor's stack");
+
+		if (frame == 0 || !space_map(&root_space, frame, page, RIGHT_READ | RIGHT_WRITE))
+			return false;
+	}
+	return true;
 }
 
 /* The C function waits at the top of the stack (libs/handler). */
-static uint64_t prepare_stack(void)
+static uint64_t prepare_stack(uint32_t cpu)
 {
-	uint64_t *top = (uint64_t *)(stack + sizeof(stack)) - 2;
+	uint64_t *top = (uint64_t *)(WINDOW_STACKS + (cpu + 1) * STACK_SPACING) - 2;
 
 	top[0] = (uintptr_t)handle;
 	return (uintptr_t)top;
@@ -163,39 +177,56 @@ static uint64_t fs_base(void)
 	return base;
 }
 
-bool supervisor_start(void)
+static bool configure(uint32_t cpu, uint32_t buffer)
 {
 	struct thread_config *config = (struct thread_config *)ROOT_BUFFER_VA;
-	uint32_t buffer;
 
-	wake_main = slot_take(&root_domain, true);
-	barrier_portal = slot_take(&root_domain, true);
-	handler_thread =
-		domain_make(&root_domain, CAP_THREAD, 0, 0, "make the supervisor's thread");
-	if (wake_main == 0 || barrier_portal == 0 || handler_thread == 0 || !make_buffer(&buffer))
-		return false;
 	memset(config, 0, sizeof(*config));
 	config->space = ROOT_SPACE;
 	config->captable = ROOT_CAPTABLE;
 	config->buffer = buffer;
+	config->cpu = cpu;
 	config->supervisor = ~0ull;
 	config->rip = (uintptr_t)cairn_handler_trampoline;
-	config->rsp = prepare_stack();
+	config->rsp = prepare_stack(cpu);
 	config->fs_base = fs_base();
 	config->syscall_entry = (uintptr_t)cairn_syscall_entry;
-	return report(cairn_copy(ROOT_THREAD, ROOT_CAPTABLE, wake_main, RIGHT_SIGNAL, WAKE),
-		      "signal itself") &&
-	       report(cairn_thread_configure(handler_thread,
+	return report(cairn_thread_configure(handler_thread[cpu],
 					     THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS),
-		      "set up the supervisor's thread") &&
-	       report(cairn_portal_create(handler_thread, ROOT_CAPTABLE, barrier_portal, BARRIER,
-					  0),
-		      "make a portal to the supervisor's thread");
+		      "set up a supervisor's thread");
+}
+
+static bool make_handler(uint32_t cpu)
+{
+	uint32_t buffer = domain_make(&root_domain, CAP_FRAME, PAGE_BITS_4K, 0,
+				      "make a supervisor's message buffer");
+
+	handler_thread[cpu] =
+		domain_make(&root_domain, CAP_THREAD, 0, 0, "make a supervisor's thread");
+	return buffer != 0 && handler_thread[cpu] != 0 &&
+	       space_map(&root_space, buffer, WINDOW_BUFFERS + cpu * PAGE_SIZE_4K,
+			 RIGHT_READ | RIGHT_WRITE) &&
+	       make_stack(cpu) && configure(cpu, buffer);
+}
+
+bool supervisor_start(void)
+{
+	wake_main = slot_take(&root_domain, true);
+	if (wake_main == 0 ||
+	    !report(cairn_copy(ROOT_THREAD, ROOT_CAPTABLE, wake_main, RIGHT_SIGNAL, WAKE),
+		    "signal itself"))
+		return false;
+	for (uint32_t cpu = 0; cpu < cpus_running(); cpu++) {
+		if (!make_handler(cpu))
+			return false;
+	}
+	return true;
 }
 
 cairn_status_t supervisor_portal(const struct server *server)
 {
-	return cairn_portal_create(handler_thread, server->table, SEL_SUPERVISOR, server->index, 0);
+	return cairn_portal_create(handler_thread[server->cpu], server->table, SEL_SUPERVISOR,
+				   badge_of(server), 0);
 }
 
 static bool all_ended(void)
@@ -296,10 +327,11 @@ static void do_kill(struct vm *vm, bool restart)
 	end_if_idle();
 }
 
-static void perform(const struct request *request)
+static void perform(struct server *server, const struct request *request)
 {
-	struct server *server = &servers[request->server];
-
+	/* It was built anew since: what its last life wanted or did is past. */
+	if (request->generation != server->generation)
+		return;
 	switch (request->kind) {
 	case REQUEST_FAULT:
 		if (server->state == SERVER_RUNNING)
@@ -327,20 +359,25 @@ static void perform(const struct request *request)
 	}
 }
 
+static void perform_all(struct server *server)
+{
+	struct request *places = queue[server->index], request;
+
+	for (unsigned i = 0; i < QUEUE; i++) {
+		if (__atomic_load_n(&places[i].ready, __ATOMIC_ACQUIRE) != 2)
+			continue;
+		request = places[i];
+		__atomic_store_n(&places[i].ready, 0, __ATOMIC_RELEASE);
+		perform(server, &request);
+	}
+}
+
 void supervise(void)
 {
-	struct request request;
-
 	end_if_idle();
 	for (;;) {
-		for (unsigned i = 0; i < QUEUE; i++) {
-			if (__atomic_load_n(&queue[i].ready, __ATOMIC_ACQUIRE) != 2)
-				continue;
-			barrier();
-			request = queue[i];
-			__atomic_store_n(&queue[i].ready, 0, __ATOMIC_RELEASE);
-			perform(&request);
-		}
+		for (unsigned i = 0; i < description->server_count; i++)
+			perform_all(&servers[i]);
 		cairn_wait_signals(0);
 	}
 }

@@ -54,6 +54,7 @@ static bool build_ram(struct vm *vm, uint64_t gpa)
 static bool build_memory(struct vm *vm)
 {
 	vm->piece_count = 0;
+	cairn_log("vm %s: on CPU %u", vm->desc->name, vm->server->cpu);
 	for (uint64_t at = 0; at < vm->desc->memory; at += PAGE_SIZE_2M) {
 		if (!build_ram(vm, at < LOW_RAM ? at : at - LOW_RAM + HIGH_RAM))
 			return false;
@@ -86,7 +87,7 @@ static bool build_vcpu(struct vm *vm, unsigned n)
 	config->captable = server->table;
 	config->exit_base = SEL_EXIT + EXITS * n;
 	config->state = state;
-	config->cpu = 0;
+	config->cpu = server->cpu;
 	config->priority = vm->desc->priority;
 	config->budget_us = vm->desc->budget_us;
 	config->period_us = vm->desc->period_us;

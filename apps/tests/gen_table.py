@@ -44,7 +44,8 @@ def argument(name, kind):
 def description(call, structs):
     """The initializer of one struct call."""
     errors = " | ".join(f"1u << CAIRN_ERR_{error}" for error in call["errors"]) or "0"
-    lines = [f'\t{{.name = "{call["name"]}", .errors = {errors}, .test = test_{call["name"]},']
+    lines = [f'\t{{.name = "{call["name"]}", .errors = {errors}, .test = test_{call["name"]},',
+             f'\t .result_count = {len(call["results"])},']
     if call["args"]:
         lines.append(f'\t .argument_count = {len(call["args"])}, .arguments = {{')
         lines += [f"\t\t{argument(*pair)}," for pair in zip(call["args"], call["kinds"])]

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include "check.h"
+#include "guest.h"
 #include "worker.h"
 
 #define ARENA_BITS 23 /* 8 MiB: room for 2 MiB Frames and much else */
@@ -85,6 +86,7 @@ void in_arena(void (*test)(void))
 	forge_use(before);
 	forge_release(mark);
 	workers_reset();
+	guests_reset();
 }
 
 static const struct suite {
@@ -101,6 +103,10 @@ static const struct suite {
 	{"faults", suite_faults},
 	{"registers", suite_registers},
 	{"fpu", suite_fpu},
+	{"isolation", suite_isolation},
+	{"leaks", suite_leaks},
+	{"time", suite_time},
+	{"limits", suite_limits},
 	{"vcpu", suite_vcpu},
 	{"lifetimes", suite_lifetimes},
 	{"machinecheck", suite_machinecheck},
@@ -115,11 +121,21 @@ static uint64_t arena_end(void)
 	return (cairn_info()->untyped_base & ~((1ul << ARENA_BITS) - 1)) + (2ul << ARENA_BITS);
 }
 
+/* For the scenario that looks at CPUs with nothing to do. */
+static void __attribute__((noreturn)) idle(void)
+{
+	puts("tests: idle");
+	for (;;)
+		(void)cairn_wait_signals(0);
+}
+
 int main(int argc, char **argv)
 {
-	/* Arguments: a suite, if only that is to run; for `random` also a seed. */
+	/* Arguments: a suite, if only that is to run, or `idle`; for `random` also a seed. */
 	if (argc > 2)
 		random_start(strtoul(argv[2], NULL, 0) | 1);
+	if (argc > 1 && strcmp(argv[1], "idle") == 0)
+		idle();
 	forge_init();
 	arena = forge_untyped(ARENA_BITS);
 	if (cairn_info()->untyped_base)

@@ -209,8 +209,8 @@ static uint64_t start_up(void)
 	state->seg[SEG_CS].attr = 0xc9b;
 	state->seg[SEG_LDTR].attr = 0x82;
 	state->seg[SEG_TR].attr = 0x8b;
-	state->gdt_limit = state->idt_limit = 0xffff;
-	state->gdt_base = state->idt_base = 0;
+	state->seg[SEG_GDTR].limit = state->seg[SEG_IDTR].limit = 0xffff;
+	state->seg[SEG_GDTR].base = state->seg[SEG_IDTR].base = 0;
 	state->cr0 = 0x11; /* PE ET */
 	state->cr4 = CR4_OSFXSR | CR4_OSXSAVE;
 	state->cr3 = state->efer = 0;

@@ -42,8 +42,8 @@ static uint64_t start_up(void)
 	set_segment(&state->seg[SEG_CS], 0x9b);
 	set_segment(&state->seg[SEG_LDTR], 0x82);
 	set_segment(&state->seg[SEG_TR], 0x8b);
-	state->gdt_limit = state->idt_limit = 0xffff;
-	state->gdt_base = state->idt_base = 0;
+	state->seg[SEG_GDTR].limit = state->seg[SEG_IDTR].limit = 0xffff;
+	state->seg[SEG_GDTR].base = state->seg[SEG_IDTR].base = 0;
 	state->cr0 = CR0_ET;
 	state->cr3 = state->cr4 = state->efer = 0;
 	state->dr6 = 0xffff0ff0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Stacks, start-up and signals of the test server's threads. */
 #include <stdbool.h>
+#include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
 #include "worker.h"
@@ -104,21 +105,45 @@ void pause_us(uint64_t us)
 		(void)cairn_wait_signals(end);
 }
 
-void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
+static void make_handler(struct worker *w, cairn_handler_fn *fn, struct forge_thread config)
 {
-	struct forge_thread config = {.captable = captable};
 	uint64_t *top = new_stack() - 2;
 
 	top[0] = (uint64_t)fn;
 	config.rip = (uint64_t)cairn_handler_trampoline;
-	config.rsp = (uint64_t)top;
+	config.rsp = w->rsp = (uint64_t)top;
 	w->thread = forge_thread(&config, &w->buffer);
 	w->signal = forge_copy(w->thread, RIGHT_SIGNAL, 1);
 }
 
+void handler_enter_at(const struct worker *w, const void *entry)
+{
+	struct thread_config *config = (struct thread_config *)cairn_buffer()->words;
+
+	memset(config, 0, sizeof(*config));
+	config->rip = (uint64_t)entry;
+	config->rsp = w->rsp;
+	forge_must(cairn_thread_configure(w->thread, THREAD_REGS), "changing a handler's entry");
+}
+
+void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable)
+{
+	make_handler(w, fn, (struct forge_thread){.captable = captable});
+}
+
+void handler_make_supervised(struct worker *w, cairn_handler_fn *fn, uint64_t supervisor)
+{
+	make_handler(w, fn, (struct forge_thread){.supervisor = supervisor});
+}
+
+void handler_make_on(struct worker *w, cairn_handler_fn *fn, uint64_t cpu)
+{
+	make_handler(w, fn, (struct forge_thread){.cpu = cpu});
+}
+
 void handler_make(struct worker *w, cairn_handler_fn *fn)
 {
-	handler_make_in(w, fn, 0);
+	make_handler(w, fn, (struct forge_thread){0});
 }
 
 void handler_make_raw(struct worker *w, const void *entry)

@@ -17,6 +17,7 @@ struct worker {
 	uint64_t thread;	       /* selector */
 	uint64_t signal;	       /* selector: the same with badge 1 */
 	struct message_buffer *buffer; /* its message buffer */
+	uint64_t rsp;		       /* a handler's: where each message finds its stack */
 };
 
 /*
@@ -42,6 +43,12 @@ bool main_wait(void);
 void handler_make(struct worker *w, cairn_handler_fn *fn);
 /* The same with another CapTable than the server's. */
 void handler_make_in(struct worker *w, cairn_handler_fn *fn, uint64_t captable);
+/* The same with a supervisor (an index in the server's CapTable). */
+void handler_make_supervised(struct worker *w, cairn_handler_fn *fn, uint64_t supervisor);
+/* The same on another CPU. */
+void handler_make_on(struct worker *w, cairn_handler_fn *fn, uint64_t cpu);
+/* From now on messages enter it here instead, with the same stack. */
+void handler_enter_at(const struct worker *w, const void *entry);
 /* The same for a raw entry point with no stack. */
 void handler_make_raw(struct worker *w, const void *entry);
 

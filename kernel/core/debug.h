@@ -7,7 +7,7 @@
 
 #ifdef CAIRN_DEBUG
 /* Performs a hypercall of `e`; while debug_check's DEBUG_WATCH counts, one that is refused must not change any object. */
-void debug_perform(void (*call)(struct ec *e), struct ec *e);
+MUST_USE status_t debug_perform(status_t (*call)(struct ec *e), struct ec *e);
 /* Hypercall debug_check: the first violation; 0: none. The caller holds the lock. */
 MUST_USE status_t debug_check(uint64_t request, uint64_t argument, uint64_t result[3]);
 #else

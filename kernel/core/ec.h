@@ -34,6 +34,8 @@ enum ec_call { CALL_MESSAGE = 0, CALL_FAULT = 1, CALL_EXIT = 2 };
 /* How resume (entry.S) leaves the kernel. */
 enum ec_mode { MODE_SYSRET = 0, MODE_IRET = 1, MODE_GUEST = 2, MODE_HANDLER = 3 };
 
+#define VMX_MSRS 5u /* in an area that the VMCS names */
+
 struct ec;
 
 struct timer {
@@ -60,6 +62,7 @@ struct ec {
 	uint8_t started;	       /* VCpu: has had its EXIT_STARTUP */
 	uint8_t recalled;	       /* VCpu: leave the guest at the next opportunity */
 	uint64_t entry_rip, entry_rsp; /* handler: where messages enter */
+	uint64_t cr2;		       /* VCpu, VMX: the guest's */
 	uint32_t cpu;
 	uint32_t label; /* of its space (thread) or guest space (VCpu) */
 
@@ -75,6 +78,11 @@ struct ec {
 	uint64_t exit_base;			  /* VCpu: selector of the Portal for class 0 */
 	uint32_t vectoring_info, vectoring_error; /* VCpu: event whose delivery the last exit interrupted */
 	uint64_t flush_seen;			  /* VCpu: generation of guest TLB flushes it has entered with */
+	/* VCpu, VMX: what has no field in the VMCS. */
+	uint64_t dr6, reason; /* reason: of the last exit */
+	uint32_t tpr, virq;   /* the guest's CR8; virq as in the state page */
+	uint8_t launched;     /* while its VMCS is not the current one */
+	uint64_t guest_msrs[2 * VMX_MSRS] __attribute__((aligned(16)));
 
 	/* Chain of calls: root lends its time to leaf. */
 	struct ec *root, *leaf, *caller, *partner;
@@ -118,12 +126,14 @@ struct mail {
 };
 
 struct cpu {
-	struct ec *current; /* runs, or is about to; NULL: idle. Known to entry.S, as are the next four */
+	struct ec *current; /* runs, or is about to; NULL: idle. Known to entry.S, as are the next six */
 	uint64_t stack_top;
 	uint64_t user_rsp; /* scratch of the system-call entry */
 	uint8_t resched;   /* work before the next return to user or guest */
-	uint8_t pad[7];
-	uint64_t host_vmcb; /* physical: VMSAVE area of the host */
+	uint8_t launched;  /* VMX: the current VMCS has been entered */
+	uint8_t pad[6];
+	uint64_t host_vmcb; /* SVM, physical: VMSAVE area of the host */
+	uint16_t gdtr[5];   /* for LGDT */
 
 	struct cpu *self;
 	uint8_t mc_pending;	/* the #MC stub left records that nobody was told of */
@@ -149,6 +159,7 @@ struct cpu {
 	struct ec *last_guest; /* entered here last: another one flushes the guest TLB */
 	uint64_t guest_flush;  /* generation: a VCpu that has entered with an older one flushes as well */
 	struct ec *list;       /* every configured ec bound to this CPU */
+	struct ec *vmcs;       /* VMX: whose VMCS is current */
 	uint8_t disturbed;     /* `current` was changed by a request while it waited for the lock */
 	struct mail mail __attribute__((aligned(64))); /* written by others */
 };

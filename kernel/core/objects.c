@@ -207,8 +207,7 @@ static void configure_vcpu(struct ec *v, const struct plan *p)
 	v->handler = 0;
 	v->suspended = 1;
 	v->status = EC_READY;
-	hal_vcpu_init(v);
-	hal_vcpu_root(v, slots[p->guest].base);
+	hal_vcpu_init(v, slots[p->guest].base);
 }
 
 status_t configure_here(struct ec *e, uint64_t plan)
@@ -363,6 +362,8 @@ void destroy_here(struct ec *e)
 		cpu->mc_context = NULL;
 	if (cpu->fpu_owner == e)
 		cpu->fpu_owner = cpu->nobody;
+	if (e->kind == EC_VCPU)
+		hal_vcpu_forget(e);
 	if (cpu->last_guest == e)
 		cpu->last_guest = NULL;
 	if (cpu->sc == e)

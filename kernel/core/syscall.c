@@ -80,7 +80,7 @@ static int sys_identify(struct ec *e)
 	return 1;
 }
 
-static void sys_signal(struct ec *e)
+static status_t sys_signal(struct ec *e)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_SIGNAL, &s);
@@ -90,7 +90,7 @@ static void sys_signal(struct ec *e)
 		t = hal_window(slots[s].base);
 		st = ask(t->cpu, REQ_NOTIFY, t, slots[s].badge);
 	}
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
 /* Without the lock: to a Thread of this CPU. 0: it is not for here, or wrong. */
@@ -133,40 +133,34 @@ static int sys_wait(struct ec *e)
 	return 1;
 }
 
-static void sys_retype(struct ec *e)
+static status_t sys_retype(struct ec *e)
 {
 	uint32_t u, dst;
 	status_t st = cap_get(e, ARG1(e), CAP_UNTYPED, 0, &u);
 
 	if (st == CAIRN_OK)
 		st = cap_empty_place(e, ARG4(e), ARG5(e), u, &dst);
-	if (st == CAIRN_OK)
-		st = cap_retype(u, ARG2(e), ARG3(e), dst, ARG6(e));
-	e->gpr[GPR_RAX] = st;
+	return st == CAIRN_OK ? cap_retype(u, ARG2(e), ARG3(e), dst, ARG6(e)) : st;
 }
 
-static void sys_copy(struct ec *e)
+static status_t sys_copy(struct ec *e)
 {
 	uint32_t src, dst;
 	status_t st = cap_any(e, ARG1(e), &src);
 
 	if (st == CAIRN_OK)
 		st = cap_empty_place(e, ARG2(e), ARG3(e), src, &dst);
-	if (st == CAIRN_OK)
-		st = cap_copy(src, dst, ARG4(e), ARG5(e));
-	e->gpr[GPR_RAX] = st;
+	return st == CAIRN_OK ? cap_copy(src, dst, ARG4(e), ARG5(e)) : st;
 }
 
-static void sys_move(struct ec *e)
+static status_t sys_move(struct ec *e)
 {
 	uint32_t src, dst;
 	status_t st = cap_any(e, ARG1(e), &src);
 
 	if (st == CAIRN_OK)
 		st = cap_empty_place(e, ARG2(e), ARG3(e), slots[src].parent, &dst);
-	if (st == CAIRN_OK)
-		st = cap_move(src, dst);
-	e->gpr[GPR_RAX] = st;
+	return st == CAIRN_OK ? cap_move(src, dst) : st;
 }
 
 static status_t live_place(struct ec *e, uint32_t *s)
@@ -176,40 +170,33 @@ static status_t live_place(struct ec *e, uint32_t *s)
 	return st == CAIRN_OK && !slot_live(*s) ? CAIRN_ERR_CAP : st;
 }
 
-/* The caller may have deleted itself: its object is gone then. */
-static void end_removal(struct ec *e, status_t st)
-{
-	if (hal_cpu()->current == e)
-		e->gpr[GPR_RAX] = st;
-}
-
-static void sys_delete(struct ec *e)
+static status_t sys_delete(struct ec *e)
 {
 	uint32_t s;
 	status_t st = live_place(e, &s);
 
-	end_removal(e, st == CAIRN_OK ? cap_delete(s) : st);
+	return st == CAIRN_OK ? cap_delete(s) : st;
 }
 
-static void sys_revoke(struct ec *e)
+static status_t sys_revoke(struct ec *e)
 {
 	uint32_t s;
 	status_t st = live_place(e, &s);
 
-	end_removal(e, st == CAIRN_OK ? cap_revoke(s) : st);
+	return st == CAIRN_OK ? cap_revoke(s) : st;
 }
 
-static void sys_pagetable_link(struct ec *e)
+static status_t sys_pagetable_link(struct ec *e)
 {
 	uint32_t parent, child;
 	status_t st = cap_get(e, ARG1(e), CAP_PAGETABLE, RIGHT_CONTROL, &parent);
 
 	if (st == CAIRN_OK)
 		st = cap_get(e, ARG3(e), CAP_PAGETABLE, RIGHT_CONTROL, &child);
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? pt_link(parent, ARG2(e), child) : st;
+	return st == CAIRN_OK ? pt_link(parent, ARG2(e), child) : st;
 }
 
-static void sys_map(struct ec *e)
+static status_t sys_map(struct ec *e)
 {
 	uint32_t frame, pt, deposit = SLOT_NIL;
 	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
@@ -218,10 +205,10 @@ static void sys_map(struct ec *e)
 		st = cap_get(e, ARG2(e), CAP_PAGETABLE, RIGHT_CONTROL, &pt);
 	if (st == CAIRN_OK && slots[frame].size == PAGE_SIZE_2M)
 		st = cap_get(e, ARG5(e), CAP_PAGETABLE, RIGHT_CONTROL, &deposit);
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? frame_map(frame, pt, ARG3(e), ARG4(e), deposit) : st;
+	return st == CAIRN_OK ? frame_map(frame, pt, ARG3(e), ARG4(e), deposit) : st;
 }
 
-static void sys_unmap(struct ec *e)
+static status_t sys_unmap(struct ec *e)
 {
 	uint32_t frame;
 	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
@@ -230,23 +217,23 @@ static void sys_unmap(struct ec *e)
 		st = CAIRN_ERR_STATE;
 	if (st == CAIRN_OK)
 		frame_unmap(frame);
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
-static void sys_thread_configure(struct ec *e)
+static status_t sys_thread_configure(struct ec *e)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &s);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? thread_configure(e, s, ARG2(e)) : st;
+	return st == CAIRN_OK ? thread_configure(e, s, ARG2(e)) : st;
 }
 
-static void sys_vcpu_configure(struct ec *e)
+static status_t sys_vcpu_configure(struct ec *e)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, &s);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? vcpu_configure(e, s) : st;
+	return st == CAIRN_OK ? vcpu_configure(e, s) : st;
 }
 
 /* resume and suspend take either a Thread or a VCpu. */
@@ -257,23 +244,23 @@ static status_t get_either(struct ec *e, struct ec **t)
 	return st == CAIRN_ERR_TYPE ? get_ec(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, t) : st;
 }
 
-static void sys_resume(struct ec *e)
+static status_t sys_resume(struct ec *e)
 {
 	struct ec *t;
 	status_t st = get_either(e, &t);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(t->cpu, REQ_RESUME, t, 0) : st;
+	return st == CAIRN_OK ? ask(t->cpu, REQ_RESUME, t, 0) : st;
 }
 
-static void sys_suspend(struct ec *e)
+static status_t sys_suspend(struct ec *e)
 {
 	struct ec *t;
 	status_t st = get_either(e, &t);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(t->cpu, REQ_SUSPEND, t, 0) : st;
+	return st == CAIRN_OK ? ask(t->cpu, REQ_SUSPEND, t, 0) : st;
 }
 
-static void sys_portal_create(struct ec *e)
+static status_t sys_portal_create(struct ec *e)
 {
 	uint32_t t, dst;
 	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &t);
@@ -282,9 +269,8 @@ static void sys_portal_create(struct ec *e)
 		st = cap_empty_place(e, ARG2(e), ARG3(e), t, &dst);
 	if (st == CAIRN_OK && (ARG5(e) & ~(uint64_t)VCPU_MTD_ALL))
 		st = CAIRN_ERR_ARG;
-	e->gpr[GPR_RAX] = st;
 	if (st != CAIRN_OK)
-		return;
+		return st;
 	slots[dst] = (struct slot){0};
 	slots[dst].type = CAP_PORTAL;
 	slots[dst].base = slots[t].base;
@@ -293,14 +279,15 @@ static void sys_portal_create(struct ec *e)
 	slots[dst].count = (uint32_t)ARG5(e);
 	slot_set_rights(dst, RIGHT_SIGNAL | RIGHT_GRANT);
 	slot_insert(dst, t);
+	return CAIRN_OK;
 }
 
-static void sys_recall(struct ec *e)
+static status_t sys_recall(struct ec *e)
 {
 	struct ec *v;
 	status_t st = get_ec(e, ARG1(e), CAP_VCPU, RIGHT_SIGNAL, &v);
 
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(v->cpu, REQ_RECALL, v, 0) : st;
+	return st == CAIRN_OK ? ask(v->cpu, REQ_RECALL, v, 0) : st;
 }
 
 /* A configured Thread to tell of something: its CPU is known. */
@@ -325,7 +312,7 @@ static status_t get_irq(struct ec *e, uint32_t *slot, uint64_t *line)
 	return slots[s].size == 1 && hal_irq_valid(*line) ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
-static void sys_irq_bind(struct ec *e)
+static status_t sys_irq_bind(struct ec *e)
 {
 	uint64_t line = 0;
 	uint32_t t, s = 0;
@@ -337,10 +324,10 @@ static void sys_irq_bind(struct ec *e)
 		binding_made(s);
 		hal_irq_bind(line, hal_window(slots[t].base), slots[t].badge);
 	}
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
-static void sys_irq_ack(struct ec *e)
+static status_t sys_irq_ack(struct ec *e)
 {
 	uint64_t line = 0;
 	uint32_t s = 0;
@@ -348,7 +335,7 @@ static void sys_irq_ack(struct ec *e)
 
 	if (st == CAIRN_OK)
 		hal_irq_unmask(line);
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
 static status_t check_port(struct ec *e)
@@ -365,22 +352,22 @@ static status_t check_port(struct ec *e)
 	return CAIRN_OK;
 }
 
-static void sys_port_in(struct ec *e)
+static status_t sys_port_in(struct ec *e)
 {
 	status_t st = check_port(e);
 
 	if (st == CAIRN_OK)
 		e->gpr[GPR_RDI] = hal_port_in(ARG2(e), ARG3(e));
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
-static void sys_port_out(struct ec *e)
+static status_t sys_port_out(struct ec *e)
 {
 	status_t st = check_port(e);
 
 	if (st == CAIRN_OK)
 		hal_port_out(ARG2(e), ARG3(e), ARG4(e));
-	e->gpr[GPR_RAX] = st;
+	return st;
 }
 
 static int sys_set_fs(struct ec *e)
@@ -397,21 +384,21 @@ static int sys_set_fs(struct ec *e)
 	return 1;
 }
 
-static void sys_mc_bind(struct ec *e)
+static status_t sys_mc_bind(struct ec *e)
 {
 	uint32_t mc, t;
 	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
 	if (st == CAIRN_OK)
 		st = get_listener(e, ARG2(e), &t);
-	e->gpr[GPR_RAX] = st;
 	if (st == CAIRN_OK) {
 		binding_made(mc);
 		mca_bind(hal_window(slots[t].base), slots[t].badge);
 	}
+	return st;
 }
 
-static void sys_mc_harvest(struct ec *e)
+static status_t sys_mc_harvest(struct ec *e)
 {
 	uint64_t count = 0, epoch = 0;
 	uint32_t mc;
@@ -421,12 +408,12 @@ static void sys_mc_harvest(struct ec *e)
 		st = CAIRN_ERR_CPU;
 	if (st == CAIRN_OK)
 		st = mca_harvest(e, (uint32_t)ARG2(e), ARG3(e), &count, &epoch);
-	e->gpr[GPR_RAX] = st;
 	e->gpr[GPR_RDI] = count;
 	e->gpr[GPR_RSI] = epoch;
+	return st;
 }
 
-static void sys_mc_poison(struct ec *e)
+static status_t sys_mc_poison(struct ec *e)
 {
 	struct holder h = {0};
 	uint64_t cursor = ARG3(e);
@@ -435,18 +422,18 @@ static void sys_mc_poison(struct ec *e)
 
 	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) || cursor >= SLOT_COUNT))
 		st = CAIRN_ERR_ARG;
-	e->gpr[GPR_RAX] = st;
 	if (st != CAIRN_OK)
-		return;
+		return st;
 	poison_step(ARG2(e), &cursor, &h);
 	e->gpr[GPR_RDI] = cursor;
 	e->gpr[GPR_RSI] = h.kind;
 	e->gpr[GPR_RDX] = h.label;
 	e->gpr[GPR_R10] = h.address;
 	e->gpr[GPR_R8] = h.rights;
+	return CAIRN_OK;
 }
 
-static void sys_mc_thaw(struct ec *e)
+static status_t sys_mc_thaw(struct ec *e)
 {
 	struct ec *v;
 	uint32_t mc;
@@ -456,7 +443,7 @@ static void sys_mc_thaw(struct ec *e)
 		st = get_ec(e, ARG2(e), CAP_VCPU, 0, &v);
 	if (st == CAIRN_OK && ARG3(e) > mc_epoch)
 		st = CAIRN_ERR_ARG;
-	e->gpr[GPR_RAX] = st == CAIRN_OK ? ask(v->cpu, REQ_THAW, v, ARG3(e)) : st;
+	return st == CAIRN_OK ? ask(v->cpu, REQ_THAW, v, ARG3(e)) : st;
 }
 
 #define APIC_ID_MAX 254u /* 255 means all of them */
@@ -475,47 +462,51 @@ static status_t start_cpu(uint64_t apic_id)
 	return hal_cpu_start(cpu_count, (uint32_t)apic_id) ? CAIRN_ERR_CPU : CAIRN_OK;
 }
 
-static void sys_cpu_start(struct ec *e)
+static status_t sys_cpu_start(struct ec *e)
 {
 	uint32_t s;
 	status_t st = cap_get(e, ARG1(e), CAP_CPUS, RIGHT_CONTROL, &s);
 
 	if (st == CAIRN_OK)
 		st = start_cpu(ARG2(e));
-	e->gpr[GPR_RAX] = st;
 	e->gpr[GPR_RDI] = st == CAIRN_OK ? cpu_count - 1 : 0;
+	return st;
 }
 
-static void sys_debug_write(struct ec *e)
+static status_t sys_debug_write(struct ec *e)
 {
 #ifdef CAIRN_DEBUG
 	hal_debug_write(ARG1(e));
-	e->gpr[GPR_RAX] = CAIRN_OK;
+	return CAIRN_OK;
 #else
-	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+	(void)e;
+	return CAIRN_ERR_CALL;
 #endif
 }
 
-static void sys_debug_check(struct ec *e)
+static status_t sys_debug_check(struct ec *e)
 {
 #ifdef CAIRN_DEBUG
 	uint64_t result[3] = {0};
+	status_t st = debug_check(ARG1(e), ARG2(e), result);
 
-	e->gpr[GPR_RAX] = debug_check(ARG1(e), ARG2(e), result);
 	e->gpr[GPR_RDI] = result[0];
 	e->gpr[GPR_RSI] = result[1];
 	e->gpr[GPR_RDX] = result[2];
+	return st;
 #else
-	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+	(void)e;
+	return CAIRN_ERR_CALL;
 #endif
 }
 
-static void sys_none(struct ec *e)
+static status_t sys_none(struct ec *e)
 {
-	e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
+	(void)e;
+	return CAIRN_ERR_CALL;
 }
 
-typedef void (*syscall_fn)(struct ec *e);
+typedef status_t (*syscall_fn)(struct ec *e);
 
 /* call and reply never come here: entry.S */
 static const syscall_fn with_lock[CAIRN_CALL_COUNT] = {
@@ -565,6 +556,7 @@ static int (*const without_lock[CAIRN_CALL_COUNT])(struct ec *e) = {
 static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 {
 	struct cpu *cpu = hal_cpu();
+	status_t st;
 
 	/* A request may change the caller while it waits: then it has not called yet, and does so when it runs again. */
 	e->rip -= SYSCALL_LENGTH;
@@ -572,7 +564,9 @@ static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 	lock_take();
 	if (!cpu->disturbed) {
 		e->rip += SYSCALL_LENGTH;
-		debug_perform(with_lock[n], e);
+		st = debug_perform(with_lock[n], e);
+		if (cpu->current == e) /* it may have deleted itself */
+			e->gpr[GPR_RAX] = st;
 	}
 	lock_drop();
 }

@@ -185,10 +185,11 @@ static void contexts(void **state)
 static uint64_t answer;
 static uint8_t *target;
 
-static void call_that_changes(struct ec *e)
+static status_t call_that_changes(struct ec *e)
 {
+	(void)e;
 	*target ^= 1;
-	e->gpr[GPR_RAX] = answer;
+	return (status_t)answer;
 }
 
 static uint64_t watched(uint64_t status, void *changes)
@@ -197,7 +198,7 @@ static uint64_t watched(uint64_t status, void *changes)
 	target = changes;
 	hal_cpu()->current = &driver;
 	driver.gpr[GPR_RAX] = CAIRN_CALL_BASE + CAIRN_CALL_MAP;
-	debug_perform(call_that_changes, &driver);
+	assert_int_equal(debug_perform(call_that_changes, &driver), status);
 	*target ^= 1;
 	must(call2(DEBUG_CHECK, DEBUG_INVARIANTS, 0));
 	return driver.gpr[GPR_RDI];

@@ -77,20 +77,19 @@ static void judge(uint64_t number, uint64_t status, uint64_t before, uint64_t af
 		changed = number | status << 32;
 }
 
-void debug_perform(void (*call)(struct ec *e), struct ec *e)
+status_t debug_perform(status_t (*call)(struct ec *e), struct ec *e)
 {
-	uint64_t number = e->gpr[GPR_RAX] - CAIRN_CALL_BASE, status, before;
+	uint64_t number = e->gpr[GPR_RAX] - CAIRN_CALL_BASE, before;
+	status_t st;
 
-	if (!watching() || number == CAIRN_CALL_DEBUG_CHECK) {
-		call(e);
-		return;
-	}
+	if (!watching() || number == CAIRN_CALL_DEBUG_CHECK)
+		return call(e);
 	before = debug_checksum(e);
-	call(e);
-	/* Who deleted itself was not refused. What removed a part only has done a part of its work. */
-	status = hal_cpu()->current == e ? e->gpr[GPR_RAX] : CAIRN_OK;
-	if (status != CAIRN_OK && status != CAIRN_ERR_AGAIN)
-		judge(number, status, before, debug_checksum(e));
+	st = call(e);
+	/* What removed a part only has done a part of its work. */
+	if (st != CAIRN_OK && st != CAIRN_ERR_AGAIN && hal_cpu()->current == e)
+		judge(number, st, before, debug_checksum(e));
+	return st;
 }
 
 /* What takes no lock changes objects of this CPU at most. These are called in place of what they are named after (--wrap). */

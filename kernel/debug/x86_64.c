@@ -10,6 +10,8 @@
 #define PTE_USED      (3ul << 5) /* accessed, dirty: the CPU's */
 #define PTE_NX	      (1ul << 63)
 #define PTE_ADDRESS   0x000ffffffffff000ul
+#define EPT_EXEC      (1ul << 2)
+#define EPT_WRITE_BACK (6ul << 3)
 #define PTE_POISON    (3ul << 9)
 #define WINDOW_ENTRY  (WINDOW_VA >> 39 & 511)
 #define TABLE_ENTRIES 512u
@@ -120,15 +122,25 @@ uint64_t debug_mix_table(uint64_t h, uint64_t pt)
 
 enum debug_entry debug_entry(uint64_t w, uint8_t kind, uint8_t level, uint64_t *phys, uint32_t *rights)
 {
+	uint64_t flags = w & ~PTE_ADDRESS & ~PTE_USED;
+
 	*phys = w & PTE_ADDRESS;
 	if (w == PTE_POISON)
 		return ENTRY_POISON;
-	if ((w & (PTE_P | PTE_U)) != (PTE_P | PTE_U) || kind > PT_GUEST)
+	if (kind > PT_GUEST)
 		return ENTRY_OTHER;
-	if (level > 1 && !(w & PTE_PS))
-		return w & PTE_NX ? ENTRY_OTHER : ENTRY_TABLE;
-	*rights = RIGHT_READ | (w & PTE_W ? RIGHT_WRITE : 0) | (w & PTE_NX ? 0 : RIGHT_EXEC);
-	return level == 1 || level == 2 ? ENTRY_PAGE : ENTRY_OTHER;
+	/* In EPT these bits are read, write, execute. */
+	if (level > 1 && flags == (PTE_P | PTE_W | PTE_U))
+		return ENTRY_TABLE;
+	if (level > 2 || (level == 2) != ((w & PTE_PS) != 0))
+		return ENTRY_OTHER;
+	*rights = RIGHT_READ | (w & PTE_W ? RIGHT_WRITE : 0);
+	if (kind == PT_GUEST && use_vmx()) {
+		*rights |= w & EPT_EXEC ? RIGHT_EXEC : 0;
+		return (w & ~PTE_ADDRESS & ~(PTE_W | EPT_EXEC | PTE_PS)) == (PTE_P | EPT_WRITE_BACK) ? ENTRY_PAGE : ENTRY_OTHER;
+	}
+	*rights |= w & PTE_NX ? 0 : RIGHT_EXEC;
+	return (flags & ~(PTE_W | PTE_NX | PTE_PS)) == (PTE_P | PTE_U) ? ENTRY_PAGE : ENTRY_OTHER;
 }
 
 int debug_kernel_half(uint64_t root)

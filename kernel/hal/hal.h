@@ -88,14 +88,14 @@ uint32_t hal_pt_limit(uint8_t kind, uint8_t level);
 
 /* ---- VCpus ---- */
 
-/* Prepares control structures of a new VCpu (pages at v->phys). */
-void hal_vcpu_init(struct ec *v);
+/* Prepares the control structures of a new VCpu (pages at v->phys) whose guest space has this root page. */
+void hal_vcpu_init(struct ec *v, uint64_t root);
 /* Copies what always travels and groups of guest state into the state page, or takes groups from there,
  * validated, and arms the deadline; -1: the state page is gone. */
 MUST_USE int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups);
 MUST_USE int hal_vcpu_write(struct ec *v, uint32_t groups);
-/* The guest root page of a VCpu. */
-void hal_vcpu_root(struct ec *v, uint64_t root);
+/* Nothing of it is left in this CPU. */
+void hal_vcpu_forget(struct ec *v);
 
 /* ---- Interrupts, ports, machine check ---- */
 

@@ -8,18 +8,45 @@
 #include <cairn/log_ring.h>
 #include <cairn/runtime.h>
 
-#define CONSOLE_TRIES 3
+#define CONSOLE_TRIES	3
+#define CONSOLE_WAIT_US 20000u
 
 static bool has_console(void)
 {
 	return cairn_info()->channel[0].present && cairn_info()->channel[0].kind == CHANNEL_LOG;
 }
 
+static bool is_half_full(const struct log_ring *ring)
+{
+	return __atomic_load_n(&ring->head, __ATOMIC_RELAXED) -
+		       __atomic_load_n(&ring->tail, __ATOMIC_RELAXED) >
+	       LOG_RECORDS / 2;
+}
+
+static uint32_t waited_in_vain; /* since a line was put last */
+
 /*
- * The console server has a higher priority: once signalled it has emptied the ring before this
- * thread runs on. So a full ring is tried again after a signal; what still does not fit is counted
- * as dropped.
+ * After a signal that finds the ring full. On this CPU the console server has a higher priority and
+ * has emptied the ring before this thread runs on. On another one it needs a moment; a console that
+ * does not take it is waited for once.
  */
+static void let_console_run(const struct log_ring *ring)
+{
+	uint64_t end;
+
+	if (cairn_info()->channel[0].cpu == cairn_info()->cpu ||
+	    __atomic_load_n(&waited_in_vain, __ATOMIC_RELAXED))
+		return;
+	end = cairn_tsc() + cairn_ticks_from_us(CONSOLE_WAIT_US);
+	while (is_half_full(ring)) {
+		if (cairn_tsc() >= end) {
+			__atomic_store_n(&waited_in_vain, 1, __ATOMIC_RELAXED);
+			return;
+		}
+		__builtin_ia32_pause();
+	}
+}
+
 static void to_console(const char *text, size_t length)
 {
 	struct log_ring *ring = cairn_channel(0);
@@ -32,7 +59,11 @@ static void to_console(const char *text, size_t length)
 					    : log_ring_put(ring, tsc, text, length);
 		if (cairn_signal(SEL_CHANNEL + 0) != CAIRN_OK)
 			return; /* the console is gone: there is nobody to tell */
+		if (!put && i + 1 < CONSOLE_TRIES)
+			let_console_run(ring);
 	}
+	if (put)
+		__atomic_store_n(&waited_in_vain, 0, __ATOMIC_RELAXED);
 }
 
 /* Without a channel only the kernel's own output is left, in debug builds. */

@@ -68,12 +68,25 @@ bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t 
 	return false;
 }
 
+/* The ring may be zeroed for a new producer while the consumer takes a record: its tail is then far
+ * from the head. */
+static bool tail_is_lost(struct log_ring *ring, uint64_t tail)
+{
+	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+
+	if (head - tail <= LOG_RECORDS)
+		return false;
+	__atomic_store_n(&ring->tail, head, __ATOMIC_RELEASE);
+	return true;
+}
+
 bool log_ring_get(struct log_ring *ring, struct log_record *copy)
 {
 	uint64_t tail = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
 	const struct log_record *record = &ring->record[tail % LOG_RECORDS];
 
-	if (__atomic_load_n(&record->committed, __ATOMIC_ACQUIRE) != tail + 1)
+	if (tail_is_lost(ring, tail) ||
+	    __atomic_load_n(&record->committed, __ATOMIC_ACQUIRE) != tail + 1)
 		return false;
 	memcpy(copy, record, sizeof(*copy));
 	if (copy->length > LOG_TEXT)

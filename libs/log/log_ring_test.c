@@ -149,9 +149,32 @@ static void hostile_peer_reaches_nothing_outside(void **state)
 		log_ring_put(ring, 0, line, (size_t)rand() % sizeof(line));
 		ring->record[ring->tail % LOG_RECORDS].committed = ring->tail + 1;
 		ring->record[ring->tail % LOG_RECORDS].length = (uint32_t)rand();
-		assert_true(log_ring_get(ring, &record));
-		assert_true(record.length <= LOG_TEXT);
+		if (ring->head - ring->tail > LOG_RECORDS)
+			assert_false(log_ring_get(ring, &record));
+		else
+			assert_true(log_ring_get(ring, &record) && record.length <= LOG_TEXT);
+		assert_true(ring->head - ring->tail <= LOG_RECORDS);
 	}
+}
+
+/* As when a server is built anew while the console takes its last line. */
+static void ring_that_is_zeroed_meanwhile_serves_again(void **state)
+{
+	struct log_record record;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		assert_true(log_ring_put(ring, 0, "old", 3));
+		assert_true(log_ring_get(ring, &record));
+	}
+	memset(ring, 0, sizeof(*ring));
+	ring->tail = 301; /* what the consumer stores at last */
+	assert_false(log_ring_put(ring, 0, "lost", 4));
+	assert_false(log_ring_get(ring, &record));
+	assert_true(log_ring_put(ring, 0, "new", 3));
+	assert_true(log_ring_get(ring, &record));
+	assert_memory_equal(record.text, "new", 3);
+	assert_false(log_ring_get(ring, &record));
 }
 
 int main(void)
@@ -165,6 +188,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hostile_producer_cannot_enlarge_a_record, start,
 						end),
 		cmocka_unit_test_setup_teardown(hostile_peer_reaches_nothing_outside, start, end),
+		cmocka_unit_test_setup_teardown(ring_that_is_zeroed_meanwhile_serves_again, start,
+						end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,12 +16,17 @@ static void store(uint32_t *index, uint32_t value)
 	__atomic_store_n(index, value, __ATOMIC_RELEASE);
 }
 
+/* The unsigned difference also refuses indices that make no sense. */
+bool mca_ring_has_room(const struct mca_ring *ring)
+{
+	return load(&ring->head) - load(&ring->tail) < MCA_RING_MESSAGES;
+}
+
 bool mca_ring_put(struct mca_ring *ring, const struct mca_message *message)
 {
 	uint32_t head = load(&ring->head);
 
-	/* The unsigned difference also refuses indices that make no sense. */
-	if (head - load(&ring->tail) >= MCA_RING_MESSAGES)
+	if (!mca_ring_has_room(ring))
 		return false;
 	memcpy(&ring->message[head % MCA_RING_MESSAGES], message, sizeof(*message));
 	store(&ring->head, head + 1);

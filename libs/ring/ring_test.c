@@ -109,8 +109,10 @@ static void messages_come_out_in_order_until_empty(void **state)
 	(void)state;
 	for (uint64_t i = 0; i < MCA_RING_MESSAGES; i++) {
 		message.sequence = i;
+		assert_true(mca_ring_has_room(messages));
 		assert_true(mca_ring_put(messages, &message));
 	}
+	assert_false(mca_ring_has_room(messages));
 	assert_false(mca_ring_put(messages, &message));
 	for (uint64_t i = 0; i < MCA_RING_MESSAGES; i++) {
 		assert_true(mca_ring_get(messages, &message));
@@ -125,6 +127,7 @@ static void senseless_message_indices_are_survived(void **state)
 
 	(void)state;
 	messages->head = 1000;
+	assert_false(mca_ring_has_room(messages));
 	assert_false(mca_ring_put(messages, &message));
 	assert_false(mca_ring_get(messages, &message));
 	assert_int_equal(messages->tail, 1000);

@@ -17,17 +17,28 @@ static struct mca_state state;
 static struct mca_events events;
 static struct server_info info;
 
-static cairn_status_t harvest(uint64_t acknowledged, struct mca_record *record, uint64_t *count,
-			      uint64_t *epoch)
+/* As the kernel does it: the epoch is told before the ring is looked into. */
+static cairn_status_t harvest(uint32_t cpu, uint64_t acknowledged, struct mca_record *record,
+			      uint64_t *count, uint64_t *epoch)
 {
-	if (acknowledged > fake.head)
+	struct fake_cpu *c = &fake.cpu[cpu];
+
+	assert_true(cpu < FAKE_CPUS);
+	if (acknowledged > c->head)
 		return CAIRN_ERR_ARG;
-	if (acknowledged > fake.acknowledged)
-		fake.acknowledged = acknowledged;
-	*epoch = fake.epoch;
-	*count = fake.head - fake.acknowledged;
-	if (*count)
-		*record = fake.ring[fake.acknowledged];
+	if (fake.begun == fake.complete)
+		fake.told = fake.complete;
+	*epoch = fake.told;
+	if (fake.before_look)
+		fake.before_look(cpu);
+	if (acknowledged > c->acknowledged)
+		c->acknowledged = acknowledged;
+	*count = c->head - c->acknowledged;
+	if (!*count)
+		return CAIRN_OK;
+	*record = c->ring[c->acknowledged];
+	if (c->handed_out < record->sequence)
+		c->handed_out = record->sequence;
 	return CAIRN_OK;
 }
 
@@ -51,9 +62,25 @@ static cairn_status_t poison(uint64_t page, uint64_t cursor, struct mca_holding 
 	return CAIRN_OK;
 }
 
+/* Whether every record of the exceptions up to `epoch` was handed out, and no other is to come. */
+static bool is_known(uint64_t epoch)
+{
+	for (uint32_t cpu = 0; cpu < FAKE_CPUS; cpu++) {
+		const struct fake_cpu *c = &fake.cpu[cpu];
+
+		if (c->open && c->open <= epoch)
+			return false;
+		for (uint64_t i = c->handed_out; i < c->head; i++)
+			if (c->ring[i].epoch && c->ring[i].epoch <= epoch)
+				return false;
+	}
+	return epoch <= fake.told;
+}
+
 static cairn_status_t thaw(uint32_t vcpu, uint64_t epoch)
 {
 	assert_true(vcpu < 2 * FAKE_VMS);
+	assert_true(is_known(epoch));	   /* never too early */
 	assert_false(fake.dead[vcpu / 2]); /* a killed VM is never thawed */
 	if (fake.thaw_status == CAIRN_OK && epoch > fake.thawed[vcpu])
 		fake.thawed[vcpu] = epoch;
@@ -123,6 +150,7 @@ void fake_reset(void)
 	info.tsc_khz = FAKE_TSC_KHZ;
 	info.vendor = VENDOR_INTEL;
 	info.mcg_cap = 0x100010a;
+	info.cpu_count = FAKE_CPUS;
 	info.vm_count = FAKE_VMS;
 	for (uint32_t i = 0; i < FAKE_VMS; i++) {
 		snprintf(info.vms[i].name, sizeof(info.vms[i].name), "linux-%u", i + 1);
@@ -166,7 +194,7 @@ void fake_built_anew(uint32_t vm)
 
 void fake_map(uint64_t page, uint32_t kind, uint32_t label, uint64_t address)
 {
-	assert_true(fake.holders < 1024);
+	assert_true(fake.holders < 4096);
 	fake.holder[fake.holders++] = (struct fake_holder){
 		.page = page, .kind = kind, .label = label, .address = address};
 }
@@ -179,26 +207,43 @@ void fake_map_guest(uint32_t vm, uint64_t page, uint64_t gpa)
 
 static void push(struct mca_record record)
 {
-	assert_true(fake.head < 512);
-	record.sequence = fake.head + 1;
+	struct fake_cpu *c = &fake.cpu[fake.on];
+
+	assert_true(c->head < FAKE_RECORDS);
+	record.cpu = fake.on;
+	record.sequence = c->head + 1;
 	record.misc = 0x8c;
 	record.mcg_cap = info.mcg_cap;
 	record.bank = 4;
-	fake.ring[fake.head++] = record;
+	c->ring[c->head++] = record;
+}
+
+void fake_begin(void)
+{
+	if (!fake.cpu[fake.on].open)
+		fake.cpu[fake.on].open = ++fake.begun;
+}
+
+void fake_end(void)
+{
+	assert_true(fake.cpu[fake.on].open);
+	fake.cpu[fake.on].open = 0;
+	fake.complete++;
 }
 
 void fake_bank(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label,
 	       bool last)
 {
+	fake_begin();
 	push((struct mca_record){.status = status,
 				 .addr = addr,
 				 .mcg_status = mcg,
 				 .context = context,
 				 .label = label,
 				 .last = last,
-				 .epoch = fake.epoch + 1});
+				 .epoch = fake.cpu[fake.on].open});
 	if (last)
-		fake.epoch++;
+		fake_end();
 }
 
 void fake_mce(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label)
@@ -214,8 +259,8 @@ void fake_polled(uint64_t status, uint64_t addr)
 
 bool fake_runs(uint32_t vm)
 {
-	return !fake.dead[vm] && fake.thawed[2 * vm] >= fake.epoch &&
-	       fake.thawed[2 * vm + 1] >= fake.epoch;
+	return !fake.dead[vm] && fake.thawed[2 * vm] >= fake.begun &&
+	       fake.thawed[2 * vm + 1] >= fake.begun;
 }
 
 bool fake_take(uint32_t vm, struct mca_message *message)

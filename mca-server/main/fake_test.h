@@ -7,6 +7,8 @@
 #include "mca.h"
 
 #define FAKE_VMS     3u
+#define FAKE_CPUS    4u
+#define FAKE_RECORDS 512u	/* of one CPU */
 #define FAKE_TSC_KHZ 1000000ull /* one tick is a nanosecond */
 #define FAKE_MS	     1000000ull
 
@@ -17,14 +19,24 @@
 #define STATUS_AMD_AR	0xbc00000000000134ull
 #define STATUS_DEFERRED 0x9c00100000000811ull
 
+/* The ring of a CPU, and the exception it is in. */
+struct fake_cpu {
+	struct mca_record ring[FAKE_RECORDS];
+	uint64_t head, acknowledged, handed_out;
+	uint64_t open; /* epoch of an exception that has begun and is not complete; 0: none */
+};
+
 struct fake {
 	/* The kernel. */
-	struct mca_record ring[512];
-	uint64_t head, acknowledged, epoch;
+	struct fake_cpu cpu[FAKE_CPUS];
+	uint64_t begun, complete; /* exceptions of all CPUs */
+	uint64_t told;		  /* the newest epoch up to which all were seen complete */
+	uint32_t on;		  /* CPU that what follows happens on */
+	void (*before_look)(uint32_t cpu);
 	struct fake_holder {
 		uint64_t page, address;
 		uint32_t kind, label;
-	} holder[1024];
+	} holder[4096];
 	uint32_t holders;
 	uint64_t poisoned[2048];
 	uint32_t poisoned_count;
@@ -58,11 +70,14 @@ void fake_built_anew(uint32_t vm);
 void fake_map_guest(uint32_t vm, uint64_t page, uint64_t gpa);
 void fake_map(uint64_t page, uint32_t kind, uint32_t label, uint64_t address);
 
-/* The kernel's stub: an exception with one bank, or one bank of several (last says which ends it).
- */
+/* The kernel's stub, on CPU fake.on: an exception with one bank, or one bank of several (last says
+ * which ends it). */
 void fake_mce(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label);
 void fake_bank(uint64_t status, uint64_t addr, uint64_t mcg, uint32_t context, uint32_t label,
 	       bool last);
+/* An exception begins; it ends without (another) record. */
+void fake_begin(void);
+void fake_end(void);
 /* Found by polling. */
 void fake_polled(uint64_t status, uint64_t addr);
 

@@ -9,10 +9,10 @@
 #include <cairn/runtime.h>
 #include "mca.h"
 
-static cairn_status_t harvest(uint64_t acknowledged, struct mca_record *record, uint64_t *count,
-			      uint64_t *epoch)
+static cairn_status_t harvest(uint32_t cpu, uint64_t acknowledged, struct mca_record *record,
+			      uint64_t *count, uint64_t *epoch)
 {
-	cairn_status_t status = cairn_mc_harvest(SEL_MACHINECHECK, 0, acknowledged, count, epoch);
+	cairn_status_t status = cairn_mc_harvest(SEL_MACHINECHECK, cpu, acknowledged, count, epoch);
 
 	if (status == CAIRN_OK && *count)
 		memcpy(record, cairn_buffer()->words, sizeof(*record));

@@ -5,11 +5,20 @@
 #include "../notify/notify.h"
 #include "mca.h"
 
-#define HARVESTS_PER_TURN 64u
+#define HARVESTS_PER_TURN 64u /* of each CPU */
 
 uint64_t mca_ticks(const struct mca *mca, uint64_t us)
 {
 	return us * mca->ticks_per_ms / 1000;
+}
+
+static uint32_t cpus(const struct mca *mca)
+{
+	uint32_t count = mca->info->cpu_count;
+
+	if (count == 0)
+		return 1;
+	return count < MCA_CPUS ? count : MCA_CPUS;
 }
 
 /* AMD's SUCCOR may be supplied by the system description; what CPUID says is never hidden. */
@@ -20,8 +29,8 @@ void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
 
 	mca->ticks_per_ms = info->tsc_khz ? info->tsc_khz : 1;
 	mca->rules = (struct mca_rules){.amd = info->vendor == VENDOR_AMD};
-	events_add(mca->events, "machine checks: %s rules, MCG_CAP 0x%" PRIx64 ", %u VMs",
-		   mca->rules.amd ? "AMD's" : "Intel's", info->mcg_cap, info->vm_count);
+	events_add(mca->events, "machine checks: %s rules, MCG_CAP 0x%" PRIx64 ", %u CPUs, %u VMs",
+		   mca->rules.amd ? "AMD's" : "Intel's", info->mcg_cap, cpus(mca), info->vm_count);
 	if (!info->mcg_cap)
 		events_add(mca->events,
 			   "this CPU has no machine-check architecture: no error will be seen");
@@ -34,38 +43,38 @@ void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
 	mca->rules.overflow_recovery = overflow_recovery || override;
 }
 
-static void decide_batch(struct mca *mca)
+static void decide_batch(struct mca *mca, struct mca_batch *batch)
 {
-	uint32_t count = mca->state->batch_count;
+	uint32_t count = batch->count;
 
-	mca->state->batch_count = 0;
-	mca_decide(mca, mca->state->batch, count);
+	batch->count = 0;
+	mca_decide(mca, batch->record, count);
 }
 
 /* The VMs must not wait for a record that will never come. */
-static void decide_incomplete(struct mca *mca)
+static void decide_incomplete(struct mca *mca, struct mca_batch *batch)
 {
 	events_add(mca->events, "the last record of an exception is missing: decided on %u",
-		   mca->state->batch_count);
-	decide_batch(mca);
+		   batch->count);
+	decide_batch(mca, batch);
 }
 
 /* Records of one exception are decided together; a polled one stands alone. */
 static void take(struct mca *mca, const struct mca_record *record)
 {
-	struct mca_state *state = mca->state;
+	struct mca_batch *batch = &mca->state->batch[record->cpu];
 
 	if (record->context == MCA_CTX_POLL) {
 		mca_decide(mca, record, 1);
 		return;
 	}
-	if (state->batch_count && state->batch[0].epoch != record->epoch)
-		decide_incomplete(mca);
+	if (batch->count && batch->record[0].epoch != record->epoch)
+		decide_incomplete(mca, batch);
 	if (mca->stopping)
 		return;
-	state->batch[state->batch_count++] = *record;
-	if (record->last || state->batch_count == MCA_BATCH)
-		decide_batch(mca);
+	batch->record[batch->count++] = *record;
+	if (record->last || batch->count == MCA_BATCH)
+		decide_batch(mca, batch);
 }
 
 /* Whether this record is new; a repeat has had its effect already. */
@@ -85,64 +94,84 @@ static bool is_new(struct mca *mca, const struct mca_record *record)
 	return true;
 }
 
-/* An exception that froze the VMs, and no record of it: nothing explains it (SDM example 15-4). */
-static void exception_without_record(struct mca *mca)
-{
-	/* One that struck between the two numbers shows its record at the next look. */
-	if (++mca->silent_exceptions < 3)
-		return;
-	mca_stop(mca, "a machine-check exception left no record");
-}
-
-/* The kernel's ring is empty; true: another look is needed. */
-static bool nothing_waits(struct mca *mca, uint64_t epoch)
-{
-	if (mca->state->batch_count) {
-		decide_incomplete(mca);
-		return !mca->stopping;
-	}
-	if (epoch > mca->state->verdict_epoch) {
-		exception_without_record(mca);
-		return !mca->stopping;
-	}
-	mca->silent_exceptions = 0;
-	return false;
-}
-
-/* One look at the kernel's ring; false: nothing more is to be had now. */
-static bool harvest_one(struct mca *mca)
+/* One look into a CPU's ring. Each record is acknowledged by the next look, after its verdict was
+ * carried out. */
+static void look(struct mca *mca, uint32_t cpu, bool first)
 {
 	struct mca_record record = {0};
 	uint64_t count = 0, epoch = 0;
-	cairn_status_t status = mca->system->harvest(mca->acknowledge, &record, &count, &epoch);
+	cairn_status_t status =
+		mca->system->harvest(cpu, mca->acknowledge[cpu], &record, &count, &epoch);
 
 	if (status != CAIRN_OK) {
 		mca_stop(mca, "the kernel refuses to hand out machine-check records");
-		return false;
+		return;
 	}
-	if (!count)
-		return nothing_waits(mca, epoch);
-	mca->silent_exceptions = 0;
-	if (record.cpu >= MCA_CPUS) {
-		mca_stop(mca, "a machine-check record names a CPU that does not exist");
-		return false;
+	if (first)
+		mca->pass_epoch = epoch;
+	if (!count) {
+		mca->undrained &= ~(1ull << cpu);
+		return;
+	}
+	if (record.cpu != cpu) {
+		mca_stop(mca, "a machine-check record names another CPU than the one it is of");
+		return;
 	}
 	if (is_new(mca, &record)) {
 		take(mca, &record);
-		mca->state->acknowledged[record.cpu] = record.sequence;
+		mca->state->acknowledged[cpu] = record.sequence;
 	}
-	mca->acknowledge = record.sequence;
-	return !mca->stopping;
+	mca->acknowledge[cpu] = record.sequence;
 }
 
-/* Each record is acknowledged by the next look, after its verdict was carried out. */
+/* Every record of the exceptions up to the pass's epoch was taken: they are decided. */
+static void end_pass(struct mca *mca)
+{
+	struct mca_state *state = mca->state;
+
+	for (uint32_t cpu = 0; cpu < cpus(mca) && !mca->stopping; cpu++) {
+		struct mca_batch *batch = &state->batch[cpu];
+
+		/* A later exception's records may still be coming. */
+		if (batch->count && batch->record[0].epoch <= mca->pass_epoch)
+			decide_incomplete(mca, batch);
+	}
+	if (!mca->stopping && mca->pass_epoch > state->verdict_epoch)
+		state->verdict_epoch = mca->pass_epoch;
+}
+
+/* A pass, or what a bounded number of looks at each CPU can do of it. */
 static void harvest(struct mca *mca)
 {
-	unsigned left = HARVESTS_PER_TURN;
+	bool first = !mca->undrained;
 
-	while (left && harvest_one(mca))
-		left--;
-	mca->more = !left;
+	if (first)
+		mca->undrained = ~0ull >> (MCA_CPUS - cpus(mca));
+	for (unsigned i = 0; i < HARVESTS_PER_TURN && mca->undrained; i++) {
+		for (uint32_t cpu = 0; cpu < cpus(mca) && !mca->stopping; cpu++) {
+			if (!(mca->undrained >> cpu & 1))
+				continue;
+			look(mca, cpu, first);
+			first = false;
+		}
+	}
+	if (!mca->undrained)
+		end_pass(mca);
+}
+
+/* Perhaps the root-task, on another CPU, is just building it anew: said when that lasts. */
+static void cannot_thaw(struct mca *mca, uint32_t vm, cairn_status_t status)
+{
+	struct mca_vm *v = &mca->state->vm[vm];
+	uint64_t now = mca->system->now();
+
+	if (!v->thaw_fails)
+		v->thaw_fails = now;
+	if (v->thaw_said || now - v->thaw_fails < mca_ticks(mca, MCA_ANSWER_US))
+		return;
+	v->thaw_said = true;
+	events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d",
+		   mca->info->vms[vm].name, (int)status);
 }
 
 /* All of a VM's vCPUs; says so when that is news. */
@@ -159,12 +188,14 @@ static void thaw(struct mca *mca, uint32_t vm)
 		if (status != CAIRN_OK)
 			failed = status;
 	}
-	if (failed == CAIRN_OK && v->thawed < mca->state->verdict_epoch)
+	if (failed != CAIRN_OK) {
+		cannot_thaw(mca, vm, failed);
+		return;
+	}
+	if (v->thawed < mca->state->verdict_epoch)
 		events_add(mca->events, "vm %s thawed", name);
-	else if (failed != CAIRN_OK && !v->thaw_failed)
-		events_add(mca->events, "vm %s cannot be thawed: the kernel answers %d", name,
-			   (int)failed);
-	v->thaw_failed = failed != CAIRN_OK;
+	v->thaw_fails = 0;
+	v->thaw_said = false;
 	v->thawed = mca->state->verdict_epoch;
 }
 
@@ -216,7 +247,7 @@ uint64_t mca_turn(struct mca *mca)
 	events_print(mca->events, mca->system->print);
 	if (mca->stopping)
 		return stop(mca);
-	if (mca->more)
+	if (mca->undrained)
 		return mca->system->now();
 	return notify_next(mca, mca->system->now() + mca_ticks(mca, MCA_POLL_US));
 }

@@ -44,14 +44,15 @@ enum mca_kill {
 };
 
 struct mca_vm {
-	bool dead;	    /* killed; not thawed again in this life */
-	bool thaw_failed;   /* said once */
-	enum mca_kill kill; /* to be killed, and why */
-	uint64_t kill_spa;  /* … for which page */
-	uint64_t thawed;    /* epoch up to which it may enter */
-	uint64_t sequence;  /* of the newest notice */
-	uint64_t deadline;  /* TSC, while it owes an answer for which it is frozen */
-	uint32_t owed;	    /* such answers */
+	bool dead;	     /* killed; not thawed again in this life */
+	bool thaw_said;	     /* that it cannot be thawed */
+	uint64_t thaw_fails; /* TSC since when it cannot; 0: it can */
+	enum mca_kill kill;  /* to be killed, and why */
+	uint64_t kill_spa;   /* … for which page */
+	uint64_t thawed;     /* epoch up to which it may enter */
+	uint64_t sequence;   /* of the newest notice */
+	uint64_t deadline;   /* TSC, while it owes an answer for which it is frozen */
+	uint32_t owed;	     /* such answers */
 	uint32_t first, count,
 		sent;	     /* notices: oldest, how many, how many of them are in the channel */
 	uint32_t generation; /* the life that all this is about */
@@ -60,13 +61,18 @@ struct mca_vm {
 	struct mca_notice notice[MCA_NOTICES];
 };
 
+/* The banks of one exception, while it is not complete. */
+struct mca_batch {
+	uint32_t count;
+	struct mca_record record[MCA_BATCH];
+};
+
 /* Everything that a restarted mca-server must find again; nothing in it is a pointer. */
 struct mca_state {
 	uint64_t acknowledged[MCA_CPUS]; /* newest sequence that has taken effect */
-	uint64_t verdict_epoch;		 /* exceptions up to this one are decided */
-	uint32_t batch_count;		 /* banks of an exception that is not complete yet */
+	uint64_t verdict_epoch;		 /* exceptions of all CPUs up to this one are decided */
+	struct mca_batch batch[MCA_CPUS];
 	uint32_t retired_count;
-	struct mca_record batch[MCA_BATCH];
 	struct {
 		uint64_t first, pages;
 	} retired[MCA_RETIRED];
@@ -83,8 +89,8 @@ struct mca_holding {
 
 /* What the state machine needs from the world; the host tests have another one. */
 struct mca_system {
-	cairn_status_t (*harvest)(uint64_t acknowledged, struct mca_record *record, uint64_t *count,
-				  uint64_t *epoch);
+	cairn_status_t (*harvest)(uint32_t cpu, uint64_t acknowledged, struct mca_record *record,
+				  uint64_t *count, uint64_t *epoch);
 	cairn_status_t (*poison)(uint64_t page, uint64_t cursor, struct mca_holding *holding);
 	cairn_status_t (*thaw)(uint32_t vcpu, uint64_t epoch);
 	uint64_t (*kill_vm)(uint32_t vm, bool restart);
@@ -101,14 +107,18 @@ struct mca {
 	struct mca_rules rules;
 	struct mca_state *state;
 	struct mca_events *events;
-	uint64_t ticks_per_ms; /* of the TSC */
-	uint64_t acknowledge;  /* sequence that the next harvest acknowledges; 0: none yet */
-	bool more;	       /* the last turn left records in the kernel's ring */
-	bool stopping;	       /* a reset was decided: nothing is thawed any more */
-	bool stop_refused;     /* said once */
-	uint64_t stop_at;      /* TSC */
-	uint32_t
-		silent_exceptions; /* harvests in a row that showed an exception without a record */
+	uint64_t ticks_per_ms;		/* of the TSC */
+	uint64_t acknowledge[MCA_CPUS]; /* that the next look acknowledges; 0: none yet */
+	/*
+	 * A pass looks into the ring of each CPU until it was seen empty. All exceptions up to the
+	 * epoch that the kernel told at its first look had left their records by then.
+	 */
+	uint64_t pass_epoch;
+	uint64_t undrained; /* bit per CPU whose ring was not seen empty in this pass; 0: it is over
+			     */
+	bool stopping;	    /* a reset was decided: nothing is thawed any more */
+	bool stop_refused;  /* said once */
+	uint64_t stop_at;   /* TSC */
 };
 
 /* Prepares for the first turn, and logs whose rules hold. succor, overflow_recovery: what CPUID

@@ -93,6 +93,4 @@ void mca_decide(struct mca *mca, const struct mca_record *records, size_t count)
 			mca_stop(mca, "a server was interrupted and cannot be resumed (RIPV=0)");
 			return;
 		}
-	if (records[count - 1].epoch > mca->state->verdict_epoch)
-		mca->state->verdict_epoch = records[count - 1].epoch;
 }

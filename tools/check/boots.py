@@ -16,28 +16,31 @@ DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 CLEAN_END = 1
 TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 1500.0, 300.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
-TARGET_RUNS = {"tests": (("debug", "intel"), ("release", "amd"), ("clang", "intel")),
-               "nano-reflect": (("debug", "intel"), ("release", "amd")),
-               "nano-mmio": (("debug", "intel"), ("release", "amd")),
-               "nano-triple": (("debug", "intel"), ("release", "amd")),
+# By system: builds and CPUs it runs on, and the numbers of CPUs.
+TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "intel")), (1,)),
+               "nano-reflect": ((("debug", "intel"), ("release", "amd")), (1,)),
+               "nano-mmio": ((("debug", "intel"), ("release", "amd")), (1,)),
+               # One of its VMs is built anew again and again: on the other's CPU, and on another.
+               "nano-triple": ((("debug", "intel"), ("release", "amd")), (1, 2)),
                # Without a console: its output comes through the kernel, which release builds do not offer.
-               "tests-serial": (("debug", "intel"),)}
+               "tests-serial": ((("debug", "intel"),), (1, 2))}
+SCENARIO_CPUS = (1, 4)
 # What a run must also print, for it to have shown what it is for.
 TARGET_SIGHTS = {"nano-triple": "vm triple: is built anew"}
 MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
 
 
-def qemu(cpu, medium, memory=1024):
+def qemu(cpu, medium, memory=1024, cpus=1):
     """The command that boots an image or a medium, its serial port on stdout."""
     return ["qemu-system-x86_64", "-accel", "tcg", "-M", "q35", "-m", str(memory), "-cpu",
-            CPUS[cpu], "-nodefaults", "-display", "none", "-no-reboot", "-device", DEBUG_EXIT,
+            CPUS[cpu], "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot", "-device", DEBUG_EXIT,
             "-serial", "stdio", *medium]
 
 
 def stage_target(report):
     """The on-target tests: a server's, and those that run as a guest."""
-    for system, runs in TARGET_RUNS.items():
+    for system, (runs, counts) in TARGET_RUNS.items():
         description = os.path.join(TOP, "systems", f"{system}.toml")
         for preset, cpu in runs:
             watch = Watch()
@@ -46,7 +49,9 @@ def stage_target(report):
             if reason:
                 report.fail(f"{title}/image", watch.lap(), reason)
                 continue
-            run_target(report, title, qemu(cpu, ["-kernel", image]), TARGET_SIGHTS.get(system, ""))
+            for cpus in counts:
+                sights = [f"{cpus} CPU(s): APIC ids", TARGET_SIGHTS.get(system, "")]
+                run_target(report, f"{title}-{cpus}", qemu(cpu, ["-kernel", image], cpus=cpus), sights)
     judge_panic(report, os.path.join(TOP, "systems", "tests.toml"))
 
 
@@ -82,13 +87,13 @@ def judge_panic(report, description):
     report.judge("panic/says-what-and-where", watch.lap(), f"not seen: {wanted[0]} {reason}" if wanted else "", log)
 
 
-def run_target(report, title, command, sight=""):
-    """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure, and so is no `sight`."""
+def run_target(report, title, command, sights):
+    """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure, and so is a sight missed."""
     log, watch, ran, failed, reason = log_path("target", title), Watch(), 0, 0, ""
-    seen = not sight
+    sights = [sight for sight in sights if sight]
     try:
         for line, status in lines_of(command, log, TARGET_LIMIT):
-            seen = seen or sight in line
+            sights = [sight for sight in sights if sight not in line]
             found = TARGET_LINE.search(line)
             if found:
                 word, name, rest = found.groups()
@@ -107,27 +112,28 @@ def run_target(report, title, command, sight=""):
         report.fail(f"{title}/end", watch.lap(), reason, log)
     elif not reason and ran == 0:
         report.fail(f"{title}/end", watch.lap(), "no test reported anything", log)
-    if not seen:
+    for sight in sights:
         report.fail(f"{title}/sight", watch.lap(), f"nobody printed `{sight}`", log)
 
 
-def scenario_names(log):
-    """(names, reason): the first word of each line of `./simulate --list`."""
+def scenario_runs(log):
+    """([(name, CPUs)], reason): from `./simulate --list`, whose lines begin with a name."""
     reason = run([SIMULATE, "--list"], log, 60.0)
     if reason:
         return [], f"./simulate --list: {reason}"
-    names = []
+    runs = []
     for line in tail(log, 1000).splitlines():
         found = re.match(r"^\s*([a-z][a-z0-9-]*)(\s|$)", line)
         if found:
-            names.append(found.group(1))
-    return names, "" if names else "./simulate --list names no scenario"
+            counts = (1,) if line.endswith("; one CPU)") else SCENARIO_CPUS
+            runs += [(found.group(1), cpus) for cpus in counts]
+    return runs, "" if runs else "./simulate --list names no scenario"
 
 
 def stage_scenarios(report):
-    """All of `./simulate --list`, end to end."""
+    """All of `./simulate --list`, end to end, on one CPU and on many."""
     watch = Watch()
-    names, reason = scenario_names(log_path("scenarios", "list"))
+    runs, reason = scenario_runs(log_path("scenarios", "list"))
     if reason:
         report.fail("list", watch.lap(), reason)
         return
@@ -136,9 +142,9 @@ def stage_scenarios(report):
         if reason:
             report.fail(f"build-{preset}", watch.lap(), reason)
             return
-    # Emulators use one CPU each, and nothing in a verdict depends on how fast they are.
+    # Nothing in a verdict depends on how fast the emulators are.
     with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        jobs = [pool.submit(play, name) for name in names]
+        jobs = [pool.submit(play, *job) for job in runs]
         try:
             for done in concurrent.futures.as_completed(jobs):
                 report.judge(*done.result())
@@ -148,11 +154,12 @@ def stage_scenarios(report):
             raise
 
 
-def play(name):
-    """(name, seconds, reason, log) of one scenario."""
-    watch, log = Watch(), log_path("scenarios", name)
-    reason = run([SIMULATE, "--scenario", name], log, SCENARIO_LIMIT)
-    return name, watch.lap(), reason, log if reason else None
+def play(name, cpus):
+    """(title, seconds, reason, log) of one scenario."""
+    watch, title = Watch(), f"{name}-{cpus}"
+    log = log_path("scenarios", title)
+    reason = run([SIMULATE, "--scenario", name, "--cpus", str(cpus)], log, SCENARIO_LIMIT)
+    return title, watch.lap(), reason, log if reason else None
 
 
 def stage_iso(report):

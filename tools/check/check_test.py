@@ -132,10 +132,10 @@ class Programs(unittest.TestCase):
     def test_cmocka_program_without_tests(self):
         self.assertEqual(self.cmocka("exit 0"), (0, 1, 0))
 
-    def target(self, text, status):
+    def target(self, text, status, *sights):
         """The counts for a boot that prints text."""
         command = [self.script(f"{text}\nexit {status}")]
-        boots.run_target(self.report, "x", command)
+        boots.run_target(self.report, "x", command, sights)
         return self.counts()
 
     def test_target_verdicts(self):
@@ -147,6 +147,11 @@ class Programs(unittest.TestCase):
 
     def test_target_that_ends_before_its_end(self):
         self.assertEqual(self.target("echo ok one", 0), (1, 1, 0))
+
+    def test_target_that_is_not_what_it_should_be(self):
+        text = "echo 'root: 2 CPU(s): APIC ids 0 1'; echo ok one"
+        self.assertEqual(self.target(text, 1, "2 CPU(s)"), (1, 0, 0))
+        self.assertEqual(self.target(text, 1, "2 CPU(s)", "built anew"), (2, 1, 0))
 
     def test_target_that_says_nothing(self):
         self.assertEqual(self.target("", 1), (0, 1, 0))
@@ -175,11 +180,13 @@ class Programs(unittest.TestCase):
         self.assertEqual(boots.figures(log), {"signal": 7})
 
     def test_scenarios_are_read_from_the_list(self):
-        with mock.patch("check.boots.SIMULATE", self.script("echo 'linux-shell  a shell'; echo ce x")):
-            names, reason = boots.scenario_names(os.path.join(self.directory.name, "log"))
-        self.assertEqual((names, reason), (["linux-shell", "ce"], ""))
+        log = os.path.join(self.directory.name, "log")
+        script = self.script("echo 'linux-shell  a shell (amd)'; echo 'ce  x (intel, amd; one CPU)'")
+        with mock.patch("check.boots.SIMULATE", script):
+            runs, reason = boots.scenario_runs(log)
+        self.assertEqual((runs, reason), ([("linux-shell", 1), ("linux-shell", 4), ("ce", 1)], ""))
         with mock.patch("check.boots.SIMULATE", self.script("exit 1")):
-            self.assertEqual(boots.scenario_names(os.path.join(self.directory.name, "log"))[0], [])
+            self.assertEqual(boots.scenario_runs(log)[0], [])
 
     def test_last_line_counts(self):
         self.report.ok("a", 1)

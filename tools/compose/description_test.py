@@ -214,14 +214,13 @@ class Descriptions(unittest.TestCase):
     def test_stack_that_would_overlap_the_next(self):
         self.refused('heap = "1 MiB"', 'stack = "1 MiB"', 30, "stack", "1016 KiB")
 
-    def test_cpu_that_does_not_exist(self):
-        self.refused("priority = 50", "cpu = 2", 10, "last one is 1")
-
-    def test_more_vcpus_than_cpus(self):
-        self.refused('name = "linux-1"', 'name = "linux-1"\nvcpus = 3', 20, "cpus = 2")
+    def test_cpu_that_no_machine_has(self):
+        self.refused("priority = 50", "cpu = 64", 10, "0..63")
+        self.refused('name = "linux-1"', 'name = "linux-1"\ncpu = -1', 20, "0..63")
+        self.refused("cpus = 2", "cpus = 65", 4, "1..64")
 
     def test_vmm_server_on_another_cpu_than_its_vm(self):
-        self.refused('heap = "1 MiB"', "cpu = 1", 30, "the same")
+        self.refused('heap = "1 MiB"', "cpu = 2", 30, "CPU 2", "'linux-2' on CPU 1", "share one CPU")
 
     def test_vmm_server_below_its_guest(self):
         self.refused('heap = "1 MiB"', "priority = 16", 24, "higher")

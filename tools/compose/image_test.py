@@ -156,6 +156,18 @@ class Image(unittest.TestCase):
         self.assertEqual(system.vm[1].initrd_module, abi.SYSTEM_NONE)
         self.assertEqual(system.vm[0].memory, 256 << 20)
 
+    def test_vms_go_on_cpus_of_their_own_unless_told(self):
+        def places(*sets):
+            _, segments = read32(self.compose(*sets)[1])
+            header = abi.ImageHeader.from_buffer_copy(segments[-1][1])
+            system = abi.SystemDescription.from_buffer_copy(segments[-1][1], header.module[0].offset)
+            return [server.cpu for server in system.server[:5]], [vm.cpu for vm in system.vm[:2]]
+
+        self.assertEqual(places(), ([0, 0, 0, 0, 1], [0, 1]))
+        # More than the machine has: it is taken modulo their number when the system starts.
+        self.assertEqual(places("--set", "vm.linux-1.cpu=63", "--set", "mca.cpu=3", "--set", "server.tests.cpu=2"),
+                         ([0, 3, 2, 63, 1], [63, 1]))
+
     def test_choices_become_their_numbers(self):
         sets = ["--set", "vm.linux-1.policy=kill", "--set", "vm.linux-1.profile=amd", "--set",
                 "vm.linux-1.end_system=true", "--set", "mca.succor_override=true", "--set",
@@ -167,6 +179,11 @@ class Image(unittest.TestCase):
         self.assertEqual((vm.policy, vm.profile, vm.on_shutdown, vm.cmdline),
                          (abi.POLICY_KILL, abi.PROFILE_AMD, 1, b"quiet"))
         self.assertEqual((system.mca_flags, system.end_when_idle), (abi.MCA_FLAG_SUCCOR_OVERRIDE, 0))
+
+    def test_each_grant_has_its_bit(self):
+        text = GOOD.replace('grants = ["memory"]', 'grants = ["memory", "hardware"]')
+        system = abi.SystemDescription.from_buffer_copy(self.module(b"system", text=text))
+        self.assertEqual(system.server[2].grants, abi.GRANT_MEMORY | abi.GRANT_HARDWARE)
 
     def test_each_policy_has_its_number(self):
         for word, number in (("inject", 0), ("kill", 1), ("restart", 2)):

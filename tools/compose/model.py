@@ -117,6 +117,8 @@ def build_model(document, paths):
 
 def _make_vm(values, index, paths):
     where = ("vm", index)
+    if values["cpu"] is None:
+        values["cpu"] = index
     initrd = File(paths.resolve(values["initrd"]), where + ("initrd",)) if values["initrd"] else None
     return Vm(values, where, values["name"],
               File(paths.resolve(values["kernel"]), where + ("kernel",)), initrd)
@@ -211,20 +213,12 @@ def _check_grants(model, mistakes):
 
 
 def _check_cpus(model, mistakes):
-    cpus = model.system["cpus"]
-    for thing in model.servers + model.vms:
-        if thing.values["cpu"] >= cpus:
-            mistakes.add(thing.where + ("cpu",), f"'{thing.name}' is on CPU {thing.values['cpu']}, "
-                         f"but [system] cpus = {cpus}, so the last one is {cpus - 1}")
-    for vm in model.vms:
-        if vm.values["vcpus"] > cpus:
-            mistakes.add(vm.where + ("vcpus",), f"'{vm.name}' has {vm.values['vcpus']} vCPUs, but "
-                         f"[system] cpus = {cpus}; a vCPU needs a CPU of its own")
     for vm, server in _vmm_servers(model):
         if server.values["cpu"] != vm.values["cpu"]:
             mistakes.add(server.where + ("cpu",), f"the vmm-server is on CPU "
-                         f"{server.values['cpu']}, but its VM '{vm.name}' starts on CPU "
-                         f"{vm.values['cpu']}; give both the same")
+                         f"{server.values['cpu']}, but its VM '{vm.name}' on CPU "
+                         f"{vm.values['cpu']}; a VM and its vmm-server share one CPU: set cpu in "
+                         "[[vm]] only")
 
 
 def _vmm_servers(model):

@@ -177,7 +177,7 @@ def server_keys(priority, heap, slots, **others):
     keys = {
         "elf": Key(Text(4000), "", "its ELF: a name (servers/NAME.elf) or a path"),
         "args": Key(Text(239), "", "its arguments, separated by blanks"),
-        "cpu": Key(CPU, 0, "the CPU it runs on"),
+        "cpu": Key(CPU, 0, "the CPU it runs on, counted modulo those of the machine"),
         "priority": Key(PRIORITY, priority, "of its main thread; higher runs first"),
         "heap": Key(HEAP, heap, "memory for malloc"),
         "stack": Key(STACK, 64 * KIB, "of each of its threads"),
@@ -192,7 +192,7 @@ def server_keys(priority, heap, slots, **others):
 SYSTEM = Table({
     "name": Key(Name(31), REQUIRED, "shown at the start"),
     "memory": Key(Size(64 * MIB, 64 * GIB, 2 * MIB), GIB, "RAM of the machine; everything must fit"),
-    "cpus": Key(Number(1, 64), 1, "CPUs of the machine"),
+    "cpus": Key(Number(1, 64), 1, "CPUs of the machine that ./simulate makes"),
     "end": Key(Choice({"idle": 1, "never": 0}), None,
                '"idle": ends when all VMs have stopped (the default with VMs)'),
     "reserve": Key(Size(0, GIB, 4 * KIB), 4 * MIB, "RAM that nobody gets"),
@@ -223,7 +223,7 @@ VM = Table({
     "name": Key(Name(15 - len(VMM_PREFIX)), REQUIRED, "its name"),
     "memory": Key(Size(2 * MIB, 64 * GIB, 2 * MIB), REQUIRED, "its RAM"),
     "vcpus": Key(Number(1, HANDLERS), 1, "virtual CPUs"),
-    "cpu": Key(CPU, 0, "the CPU of the first vCPU; the next vCPU takes the next CPU"),
+    "cpu": Key(CPU, None, "the CPU of all its vCPUs, counted modulo those of the machine; VM n has CPU n"),
     "priority": Key(PRIORITY, 16, "of its vCPUs"),
     "kernel": Key(Text(4000), REQUIRED, "a Linux bzImage, or an ELF with a PVH note"),
     "initrd": Key(Text(4000), "", "its initial RAM disk"),

@@ -57,17 +57,35 @@ def mistakes(entries: Iterable[Entry], foreign: list[tuple[int, int, str]]) -> l
     return wrong
 
 
-def stop_in_host(stage: Stage) -> None:
-    """Stops the machine while the CPU idles in Cairn's kernel: only there it halts."""
+def tables_of(stage: Stage, cpu: int) -> list[Entry]:
+    """What a CPU's tables hold, taken while it idles in Cairn's kernel: only there it halts."""
     assert stage.machine
+    qmp = stage.machine.qmp
     for _ in range(TRIES):
-        stage.machine.qmp.command("stop")
-        registers = stage.machine.qmp.monitor("info registers")
-        if re.search(r"RIP=ffffffff8", registers) and "HLT=1" in registers:
-            return
-        stage.machine.qmp.command("cont")
+        qmp.command("stop")
+        try:
+            registers = qmp.monitor("info registers", cpu)
+            if re.search(r"RIP=ffffffff8", registers) and "HLT=1" in registers:
+                return parse(qmp.monitor("info tlb", cpu))
+        finally:
+            qmp.command("cont")
         stage.at_random()
-    raise Unexpected(f"the CPU was never seen idle in {TRIES} looks")
+    raise Unexpected(f"CPU {cpu} was never seen idle in {TRIES} looks")
+
+
+def check_cpu(stage: Stage, cpu: int, foreign: list[tuple[int, int, str]]) -> int:
+    """Checks one CPU's tables; returns how many pages of user level they hold (an idle CPU may stand in nobody's)."""
+    entries = tables_of(stage, cpu)
+    kernel = [entry for entry in entries if entry.va >= USER_END]
+    users = len(entries) - len(kernel)
+    if len(kernel) < 20:
+        raise Unexpected(f"`info tlb` shows {len(kernel)} pages of the kernel on CPU {cpu}")
+    wrong = mistakes(entries, foreign)
+    if wrong:
+        raise Unexpected(f"CPU {cpu}: " + "; ".join(wrong[:5]))
+    size = sum(entry.size for entry in kernel)
+    stage.say(f"CPU {cpu}: {len(kernel)} kernel pages ({size >> 10} KiB), {users} of user level: none is wrong")
+    return users
 
 
 def run(stage: Stage) -> None:
@@ -79,14 +97,7 @@ def run(stage: Stage) -> None:
     foreign += [(first, end, "free memory") for first, end in transcript.parse_free(lines)]
     if len({whose for _, _, whose in foreign}) < 3:
         raise Unexpected("the root-task did not say where the VMs' RAM and free memory lie")
-    stop_in_host(stage)
     assert stage.machine
-    entries = parse(stage.machine.qmp.monitor("info tlb"))
-    kernel = [entry for entry in entries if entry.va >= USER_END]
-    if len(kernel) < 20 or len(entries) == len(kernel):
-        raise Unexpected(f"`info tlb` shows {len(kernel)} pages of the kernel and {len(entries) - len(kernel)} of user level")
-    wrong = mistakes(entries, foreign)
-    if wrong:
-        raise Unexpected("; ".join(wrong[:5]))
-    size = sum(entry.size for entry in kernel)
-    stage.say(f"{len(kernel)} kernel pages ({size >> 10} KiB), {len(entries) - len(kernel)} of user level: none is wrong")
+    users = sum(check_cpu(stage, cpu, foreign) for cpu in range(stage.machine.settings.cpus))
+    if not users:
+        raise Unexpected("`info tlb` shows no page of user level on any CPU")

@@ -15,7 +15,7 @@ ERRORS = 20
 # At most so many more errors until each kind of interrupted context has occurred.
 MORE = 60
 # What runs in the VM while its victim sleeps, to be met in a certain context. "": nothing, so that all are idle.
-LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "exit", "idle": ""}
+LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "port", "idle": ""}
 
 
 def start(stage: Stage, *overrides: str, variant: str = "") -> None:
@@ -46,7 +46,7 @@ class Quiet:
 
 
 class Load:
-    """A process in a VM that keeps it busy: spin, exit or kernel."""
+    """A process in a VM that keeps it busy: spin, exit, port or kernel."""
 
     def __init__(self, stage: Stage, vm: str, mode: str) -> None:
         self.stage, self.vm, self.mode = stage, vm, mode
@@ -63,9 +63,11 @@ class Load:
 def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
     """Goes on injecting, with loads that make the missing contexts likely, until each has occurred; returns how many."""
     more = 0
+    stage.anywhere = False  # the loads are on the CPU of their VM
     while True:
         missing = [context for context in CONTEXTS if not stage.contexts[context]]
         if not missing:
+            stage.anywhere = True
             return more
         if more >= MORE:
             raise Unexpected(f"no error interrupted {' or '.join(missing)} in {more} more tries")
@@ -108,9 +110,11 @@ def finish(stage: Stage, errors: int) -> None:
     stage.bystander_goes_on(HIT)
     other_never_noticed(stage)
     stage.forbid(r"CORRUPTED", HIT, why="a victim read wrong data")
-    pages = [victim.gpa for text in stage.out.texts(HIT) if (victim := transcript.parse_victim(text))]
-    stage.say(f"{len(set(pages))} different pages")
-    if len(set(pages)) != len(pages):
+    # A line that the console shows anew is still the same victim's.
+    victims = {victim for text in stage.out.texts(HIT) if (victim := transcript.parse_victim(text))}
+    pages = {victim.gpa for victim in victims}
+    stage.say(f"{len(pages)} different pages")
+    if len(pages) != len(victims):
         raise Unexpected("a lost page was used again by the guest")
     stage.say_contexts()
 

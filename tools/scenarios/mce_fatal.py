@@ -39,25 +39,35 @@ def fatal_once(stage: Stage, mode: str) -> None:
     nothing_runs(stage)
 
 
+def place_of(stage: Stage, cpu: int) -> tuple[str, str]:
+    """Where a CPU is, and whether it is halted; its interrupts must be off."""
+    registers = stage.machine.qmp.monitor("info registers", cpu)
+    match = re.search(r"RIP=([0-9a-f]+) RFL=([0-9a-f]+).*?HLT=(\d)", registers, re.DOTALL)
+    if not match:
+        raise Unexpected("QEMU does not tell the registers")
+    if int(match[2], 16) & 0x200:
+        raise Unexpected(f"CPU {cpu} runs with interrupts enabled after `cairn: stopped`")
+    return match[1], match[3]
+
+
 def nothing_runs(stage: Stage) -> None:
     """No VM prints any more, and each CPU stands still at one place, with interrupts off."""
+    if not stage.machine.stands_still():
+        raise Unexpected("a CPU does not halt after `cairn: stopped`")
     quiet_from = stage.out.position()
-    places = set()
+    cpus = range(stage.machine.settings.cpus)
+    places: dict[int, set[tuple[str, str]]] = {cpu: set() for cpu in cpus}
     for _ in range(SAMPLES):
         time.sleep(0.1)
-        registers = stage.machine.qmp.monitor("info registers")
-        match = re.search(r"RIP=([0-9a-f]+) RFL=([0-9a-f]+).*?HLT=(\d)", registers, re.DOTALL)
-        if not match:
-            raise Unexpected("QEMU does not tell the registers")
-        places.add((match[1], match[3]))
-        if int(match[2], 16) & 0x200:
-            raise Unexpected("the CPU runs with interrupts enabled after `cairn: stopped`")
-    if len(places) != 1:
-        raise Unexpected(f"the CPU still runs after `cairn: stopped`: {sorted(places)}")
+        for cpu in cpus:
+            places[cpu].add(place_of(stage, cpu))
+    for cpu in cpus:
+        if len(places[cpu]) != 1:
+            raise Unexpected(f"CPU {cpu} still runs after `cairn: stopped`: {sorted(places[cpu])}")
     for vm in (HIT, OTHER):
         if stage.out.texts(vm, quiet_from):
             raise Unexpected(f"{vm} goes on after `cairn: stopped`")
-    stage.say("stopped: no VM prints, the CPU stands still")
+    stage.say(f"stopped: no VM prints, {len(cpus)} CPU(s) stand still")
 
 
 def run(stage: Stage) -> None:

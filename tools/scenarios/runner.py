@@ -24,8 +24,13 @@ MODULES = {
     "mce-free": "mce_free",
     "server-fault": "server_fault",
     "kernel-tables": "kernel_tables",
+    "idle": "idle",
     "linux-alone": "linux_alone",
 }
+
+
+# How the listing marks scenarios that run on one CPU only.
+ONE_CPU = "; one CPU"
 
 
 def load(name: str) -> ModuleType:
@@ -34,34 +39,42 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"scenarios.{MODULES[name]}")
 
 
+def is_for_one_cpu(module: ModuleType) -> bool:
+    """Whether it means nothing on a machine with more CPUs than one."""
+    return getattr(module, "ONE_CPU", False)
+
+
 def listing() -> str:
     width = max(map(len, MODULES))
     lines = []
     for name in MODULES:
         module = load(name)
-        lines.append(f"{name:<{width}}  {module.SUMMARY} ({', '.join(module.CPUS)})")
+        lines.append(f"{name:<{width}}  {module.SUMMARY} ({', '.join(module.CPUS)}{ONE_CPU if is_for_one_cpu(module) else ''})")
     return "\n".join(lines)
 
 
-def run(name: str, cpu: str | None, preset: str, seed: int) -> bool:
-    """Runs a scenario on the vendor asked for, or else on every one it is made for."""
+def run(name: str, cpu: str | None, preset: str, seed: int, cpus: int | None) -> bool:
+    """Runs a scenario on the vendor asked for, or else on every one it is made for. cpus: None: as its system says."""
     module = load(name)
     if cpu is not None and cpu not in module.CPUS:
         raise SimulateError(f"scenario `{name}` is made for {' and '.join(module.CPUS)} only")
+    if cpus not in (None, 1) and is_for_one_cpu(module):
+        raise SimulateError(f"scenario `{name}` is made for a machine with one CPU only")
     passed = True
     for vendor in [cpu] if cpu else module.CPUS:
-        passed = _run_one(name, module, vendor, preset, seed) and passed
+        passed = _run_one(name, module, vendor, preset, seed, cpus) and passed
     return passed
 
 
-def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int) -> bool:
-    directory = RUN / f"{name}-{cpu}"
+def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int, cpus: int | None) -> bool:
+    machine = f"{cpu} with {cpus} CPU(s)" if cpus else cpu
+    directory = RUN / (f"{name}-{cpu}-{cpus}" if cpus else f"{name}-{cpu}")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    print(f"{name} on {cpu}: {module.SUMMARY}; seed {seed}", flush=True)
+    print(f"{name} on {machine}: {module.SUMMARY}; seed {seed}", flush=True)
     started = time.monotonic()
     reason = ""
-    with Stage(name, cpu, seed, preset, directory) as stage:
+    with Stage(name, cpu, seed, preset, directory, cpus) as stage:
         try:
             module.run(stage)
         except SimulateError as error:
@@ -74,10 +87,11 @@ def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int) ->
         finally:
             transcript = last_transcript(directory)
     verdict = "failed" if reason else "passed"
-    print(f"{name} on {cpu}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{name} on {machine}: {verdict} in {time.monotonic() - started:.0f} s", flush=True)
     if reason:
         print(f"  because: {reason}")
-        print(f"  again: ./simulate --scenario {name} --cpu {cpu} --preset {preset} --seed {seed}")
+        many = f" --cpus {cpus}" if cpus else ""
+        print(f"  again: ./simulate --scenario {name} --cpu {cpu}{many} --preset {preset} --seed {seed}")
     print(f"  transcript: {transcript}", flush=True)
     return not reason
 

@@ -46,9 +46,12 @@ def check_steps(steps: Iterable[tuple[int, str | None]]) -> int:
 class Stage:
     """One scenario run on one vendor's rules. Use as a context: everything is stopped at the end."""
 
-    def __init__(self, name: str, cpu: str, seed: int, preset: str, directory: pathlib.Path) -> None:
+    def __init__(
+        self, name: str, cpu: str, seed: int, preset: str, directory: pathlib.Path, cpus: int | None = None,
+    ) -> None:
         self.name = name
         self.cpu = cpu
+        self.cpus = cpus  # of the machine; None: as the system says
         self.seed = seed
         self.random = random.Random(f"{seed}/{name}/{cpu}")
         self.preset = preset
@@ -60,6 +63,8 @@ class Stage:
         self.contexts: collections.Counter[str] = collections.Counter()
         # Seconds after the victim has printed its line.
         self.instants = (0.0, 0.4)
+        # Whether errors that nobody consumed just now may be seen by any CPU, or by that of the VM that is hit only.
+        self.anywhere = True
         self._started = time.monotonic()
         self._commands = 0
         self._runs = 0
@@ -82,10 +87,11 @@ class Stage:
         """Boots a system of systems/, with the composer's overrides (KEY=VALUE)."""
         image = build.image(system, self.preset, overrides, variant)
         settings = Settings(
-            cpu=self.cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=system,
+            cpu=self.cpu, cpus=self.cpus or image.cpus, memory=image.memory, kernel=image.path, system=system,
         )
         self._boot(settings, list(image.vms), marked)
-        self.say(f"{system} starts ({self.cpu}, {self.preset})" + "".join(f", {word}" for word in overrides))
+        what = f"{self.cpu}, {settings.cpus} CPU(s), {self.preset}"
+        self.say(f"{system} starts ({what})" + "".join(f", {word}" for word in overrides))
 
     def start_native(self, append: str, memory: int = 256) -> None:
         """Boots Linux alone in the same emulator, without Cairn: the reference."""
@@ -113,9 +119,10 @@ class Stage:
         if not self.machine or not self.console or self.machine.ended():
             return
         try:
-            for command in ("info registers", "info pic", "info lapic"):
-                for line in self.machine.qmp.monitor(command).splitlines()[:60]:
-                    self.console.note(f"{command}: {line}")
+            for cpu in range(self.machine.settings.cpus):
+                for command in ("info registers", "info lapic", "info pic") if cpu == 0 else ("info registers", "info lapic"):
+                    for line in self.machine.qmp.monitor(command, cpu).splitlines()[:60]:
+                        self.console.note(f"CPU {cpu}: {command}: {line}")
         except SimulateError as error:
             self.console.note(f"no diagnosis: {error}")
 
@@ -198,10 +205,23 @@ class Stage:
             return gpa
         return transcript.to_system_physical(transcript.parse_pieces(self.out.texts()), vm, gpa)
 
+    def _target(self, kind: str, spa: int) -> int:
+        """The CPU that sees an error: the consumer's, which is that of the VM (free memory: of the first VM), or any."""
+        assert self.machine
+        if self.native:
+            return 0
+        if self.anywhere and kind != "srar":
+            return self.random.randrange(self.machine.settings.cpus)
+        lines = self.out.texts()
+        vm = transcript.vm_at(transcript.parse_pieces(lines), spa) or self.vms[0]
+        return transcript.parse_places(lines).get(vm, 0)
+
     def inject(self, kind: str, spa: int) -> None:
         assert self.machine
-        deliver = inject_in_user_mode if self.native and kind == "srar" else inject
-        self.out.note(deliver(self.machine.qmp, self.cpu, kind, spa))
+        if self.native and kind == "srar":
+            self.out.note(inject_in_user_mode(self.machine.qmp, self.cpu, kind, spa))
+        else:
+            self.out.note(inject(self.machine.qmp, self.cpu, kind, spa, self._target(kind, spa)))
 
     def record(self, spa: int, start: int) -> transcript.Record:
         """The mca-server's line about the error at an address."""

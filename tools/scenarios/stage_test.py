@@ -119,6 +119,29 @@ class Waiting(unittest.TestCase):
         self.assertIn("[linux-1] x", text)
 
 
+class Targets(unittest.TestCase):
+    LINES = ("vm linux-1: on CPU 1", "vm linux-1: guest-physical 0x0..0x1000 at system-physical 0x5000",
+             "vm linux-2: on CPU 2", "vm linux-2: guest-physical 0x0..0x1000 at system-physical 0x7000")
+
+    def make(self):
+        play = stage.Stage("x", "intel", 1, "debug", pathlib.Path("."), 4)
+        play.vms = ["linux-1", "linux-2"]
+        play.machine = types.SimpleNamespace(settings=types.SimpleNamespace(cpus=4), stop=lambda: None)
+        play.console = types.SimpleNamespace(texts=lambda: list(self.LINES))
+        return play
+
+    def test_a_consumed_error_is_seen_by_its_consumer(self):
+        play = self.make()
+        self.assertEqual({play._target("srar", 0x7123) for _ in range(50)}, {2})
+        play.anywhere = False
+        self.assertEqual({play._target("srao", 0x5123) for _ in range(50)}, {1})
+        self.assertEqual({play._target("srao", 0x9000) for _ in range(50)}, {1})
+
+    def test_any_cpu_may_see_another_error(self):
+        play = self.make()
+        self.assertEqual({play._target("srao", 0x5123) for _ in range(200)}, {0, 1, 2, 3})
+
+
 class Scenarios(unittest.TestCase):
     def test_each_is_complete_and_listed(self):
         for name in runner.MODULES:

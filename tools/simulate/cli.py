@@ -10,6 +10,8 @@ from . import build
 from .errors import SimulateError
 from .inject import KINDS, MEANING
 
+MAX_CPUS = 64
+
 DESCRIPTION = """\
 Builds a system and runs it in QEMU. Without arguments: the default system, one Linux with its shell on the terminal.
 Leave with Ctrl-A x. Ctrl-] is the console server's key: a digit selects a VM, s shows the system log."""
@@ -29,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--cpu", choices=("intel", "amd"), default=None,
                      help="whose machine-check rules (QEMU: Haswell,+svm,+npt or EPYC; default intel; a scenario's "
                      "default: all it is made for)")
-    top.add_argument("--cpus", type=_positive, metavar="N", help="CPUs of the machine (default: as the system says)")
+    top.add_argument("--cpus", type=_cpus, metavar="N",
+                     help=f"CPUs of the machine, 1 to {MAX_CPUS} (default: as the system says)")
     top.add_argument("--memory", type=_positive, metavar="MIB", help="RAM of the machine (default: as the system says)")
     top.add_argument("--preset", choices=("release", "debug"), help="which build (default: release)")
 
@@ -46,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--vm", metavar="NAME")
     group.add_argument("--gpa", metavar="ADDRESS", help="guest-physical, in that VM")
     group.add_argument("--spa", metavar="ADDRESS", help="system-physical")
+    group.add_argument("--on-cpu", type=int, metavar="N", help="the CPU that sees it (default: the one of the VM that is hit)")
 
     group = top.add_argument_group("without a terminal")
     group.add_argument("--scenario", metavar="NAME", help="play it; exit 0 only if the expected outcome was seen")
@@ -62,6 +66,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _cpus(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_CPUS:
+        raise argparse.ArgumentTypeError(f"must lie in 1..{MAX_CPUS}")
+    return number
+
+
 def check_combination(args: argparse.Namespace) -> None:
     """Options that do not go together, each refused with one sentence."""
     actions = [name for name in ("inject", "scenario", "list", "bench", "kernel", "system") if getattr(args, name)]
@@ -69,16 +80,20 @@ def check_combination(args: argparse.Namespace) -> None:
         raise SimulateError(f"these do not go together: {', '.join(actions)}")
     if args.emulator == "bochs":
         raise SimulateError("the Bochs emulator (Intel VT-x) is not supported yet; use --emulator qemu")
-    if (args.vm or args.gpa or args.spa) and not args.inject:
-        raise SimulateError("--vm, --gpa and --spa belong to --inject KIND")
+    if (args.vm or args.gpa or args.spa or args.on_cpu is not None) and not args.inject:
+        raise SimulateError("--vm, --gpa, --spa and --on-cpu belong to --inject KIND")
+    if args.on_cpu is not None and args.on_cpu < 0:
+        raise SimulateError(f"--on-cpu {args.on_cpu}: CPUs are counted from 0")
     if (args.initrd or args.append is not None) and not args.kernel:
         raise SimulateError("--initrd and --append belong to --kernel FILE")
     if (args.guest_cpus or args.guest_memory) and not args.kernel:
         raise SimulateError("--guest-cpus and --guest-memory belong to --kernel FILE")
     if args.seed is not None and not args.scenario:
         raise SimulateError("--seed belongs to --scenario NAME")
-    if (args.scenario or args.bench) and (args.cpus or args.memory):
-        raise SimulateError("a scenario or benchmark decides about CPUs and memory itself")
+    if (args.scenario or args.bench) and args.memory:
+        raise SimulateError("a scenario or benchmark decides about memory itself")
+    if args.bench and args.cpus:
+        raise SimulateError("a benchmark decides about the number of CPUs itself")
     if args.bench and args.cpu:
         raise SimulateError("a benchmark decides about the CPU itself: --cpu does not go with --bench")
     if (args.inject or args.list) and (args.cpu or args.cpus or args.memory or args.preset):
@@ -91,7 +106,7 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.inject:
         from .run import inject_now
 
-        print(inject_now(args.inject, args.vm, args.gpa, args.spa))
+        print(inject_now(args.inject, args.vm, args.gpa, args.spa, args.on_cpu))
         return 0
     if args.list:
         from scenarios import runner
@@ -104,7 +119,7 @@ def dispatch(args: argparse.Namespace) -> int:
         from scenarios import runner
 
         seed = args.seed if args.seed is not None else random.SystemRandom().getrandbits(32)
-        return 0 if runner.run(args.scenario, args.cpu, preset, seed) else 1
+        return 0 if runner.run(args.scenario, args.cpu, preset, seed, args.cpus) else 1
     if args.bench:
         from .bench import bench
 
@@ -114,13 +129,9 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.kernel:
         image = payload_image(args, preset)
     else:
-        overrides = []
-        if args.cpus:
-            overrides.append(f"system.cpus={args.cpus}")
-        if args.memory:
-            overrides.append(f"system.memory={args.memory} MiB")
-        image = build.image(args.system or "default", preset, tuple(overrides), "-custom" if overrides else "")
-    return interactive(image, args.cpu or "intel")
+        overrides = (f"system.memory={args.memory} MiB",) if args.memory else ()
+        image = build.image(args.system or "default", preset, overrides, "-custom" if overrides else "")
+    return interactive(image, args.cpu or "intel", args.cpus)
 
 
 def _terminate(*_: object) -> None:

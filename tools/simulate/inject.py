@@ -89,10 +89,11 @@ def inject_in_user_mode(qmp: Qmp, cpu: str, kind: str, address: int) -> str:
 
 
 def inject(qmp: Qmp, cpu: str, kind: str, address: int, target_cpu: int = 0) -> str:
-    """Puts the error into the running machine; returns what was done, for the user.
+    """Puts the error into the running machine, to be seen by one CPU; returns what was done, for the user.
 
     Under TCG a #MC that arrives while a guest runs would go through the guest's own IDT. The NMI, which is
-    intercepted, makes the host leave the guest first, and the #MC then meets the host.
+    intercepted, makes the host leave the guest first, and the #MC then meets the host. It reaches all CPUs; the others
+    leave their guests for nothing.
     """
     error, command = _words(cpu, kind, address, target_cpu)
     steps = [command]
@@ -108,4 +109,4 @@ def inject(qmp: Qmp, cpu: str, kind: str, address: int, target_cpu: int = 0) -> 
         steps = ["stop", "nmi", command, "cont"]
     if answer:
         raise SimulateError(f"QEMU refuses the error: {answer}")
-    return f"{kind} ({MEANING[kind]}) at system-physical {address:#x}: {'; '.join(steps)}"
+    return f"{kind} ({MEANING[kind]}) at system-physical {address:#x} on CPU {target_cpu}: {'; '.join(steps)}"

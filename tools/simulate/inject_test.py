@@ -67,6 +67,12 @@ class Recipe(unittest.TestCase):
         inject.inject(qemu, "amd", "deferred", 0x1000)
         self.assertEqual(qemu.said, ["mce 0 4 0x9c00100000000811 0x0 0x1000 0x8c"])
 
+    def test_the_cpu_that_is_named_sees_it(self):
+        qemu = Recorder()
+        said = inject.inject(qemu, "intel", "srao", 0x1000, 3)
+        self.assertEqual(qemu.said[2].split()[:3], ["mce", "3", "4"])
+        self.assertIn("on CPU 3", said)
+
     def test_a_refusal_is_told_and_the_machine_goes_on(self):
         qemu = Recorder("Invalid bank")
         with self.assertRaisesRegex(SimulateError, "Invalid bank"):

@@ -69,6 +69,12 @@ def command_line(settings: Settings, console: pathlib.Path, qmp: list[pathlib.Pa
     return command + settings.extra
 
 
+def is_halted_for_good(registers: str) -> bool:
+    """What QEMU's `info registers` shows of a CPU that is halted in ring 0 with interrupts off."""
+    found = re.search(r"RFL=([0-9a-f]+).*?CPL=0.*?HLT=1", registers, re.DOTALL)
+    return bool(found) and not int(found[1], 16) & RFLAGS_IF
+
+
 def _die_with_parent() -> None:
     """Even a killed front end leaves no QEMU behind."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -156,7 +162,7 @@ class Machine:
         assert self.process
         state = {
             "pid": self.process.pid, "qmp": str(qmp), "serial": str(self.serial_log),
-            "cpu": self.settings.cpu, "system": self.settings.system,
+            "cpu": self.settings.cpu, "cpus": self.settings.cpus, "system": self.settings.system,
         }
         self.state_file.write_text(json.dumps(state, indent=1) + "\n")
 
@@ -183,10 +189,9 @@ class Machine:
         return "; ".join(lines[-3:]) or f"exit status {self.status()}, no message"
 
     def stands_still(self) -> bool:
-        """Is the CPU halted with interrupts off, as Cairn's kernel leaves it? Halting, it may need a moment."""
+        """Is each CPU halted with interrupts off, as Cairn's kernel leaves it? Halting, they may need a moment."""
         for _ in range(20):
-            found = re.search(r"RFL=([0-9a-f]+).*?CPL=0.*?HLT=1", self.qmp.monitor("info registers"), re.DOTALL)
-            if found and not int(found[1], 16) & RFLAGS_IF:
+            if all(is_halted_for_good(self.qmp.monitor("info registers", cpu)) for cpu in range(self.settings.cpus)):
                 return True
             time.sleep(0.05)
         return False

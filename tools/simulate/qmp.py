@@ -61,9 +61,9 @@ class Qmp:
                 raise QmpError(f"QEMU refuses {name}: {answer['error'].get('desc', answer['error'])}")
             # Everything else is an event.
 
-    def monitor(self, line: str) -> str:
-        """A command of QEMU's human monitor; the answer is '' where it has nothing to say."""
-        return self.command("human-monitor-command", **{"command-line": line}).strip()
+    def monitor(self, line: str, cpu: int = 0) -> str:
+        """A command of QEMU's human monitor, about one CPU; the answer is '' where it has nothing to say."""
+        return self.command("human-monitor-command", **{"command-line": line, "cpu-index": cpu}).strip()
 
     def close(self) -> None:
         self.socket.close()

@@ -35,7 +35,7 @@ def payload_description(
         "[system]",
         'name = "payload"',
         f'memory = "{memory + PAYLOAD_OVERHEAD + 2 * ((size + 1) // 2)} MiB"',
-        f"cpus = {max(cpus, machine_cpus)}",
+        f"cpus = {machine_cpus}",
         "[mca]",
         "succor_override = true",
         "[[vm]]",
@@ -52,7 +52,7 @@ def payload_description(
 
 # Which option a line of the generated description comes from, by its key.
 OPTIONS = {
-    "kernel": "--kernel", "initrd": "--initrd", "cmdline": "--append", "vcpus": "--guest-cpus", "cpus": "--guest-cpus",
+    "kernel": "--kernel", "initrd": "--initrd", "cmdline": "--append", "vcpus": "--guest-cpus", "cpus": "--cpus",
     "memory": "--guest-memory",
 }
 
@@ -92,7 +92,7 @@ def payload_image(args: "object", preset: str) -> build.Image:
     if mistakes:
         values = {
             "--kernel": kernel, "--initrd": initrd, "--append": args.append or "", "--guest-cpus": guest_cpus,
-            "--guest-memory": guest_memory,
+            "--guest-memory": guest_memory, "--cpus": args.cpus or 1,
         }
         raise SimulateError(option_sentence(text, mistakes, values))
     return build.image(str(where), preset, overrides)
@@ -109,16 +109,14 @@ def how_to(cpu: str, image: build.Image) -> str:
     )
 
 
-def interactive(image: build.Image, cpu: str) -> int:
-    """Runs until the machine ends or the user leaves; returns the exit status."""
+def interactive(image: build.Image, cpu: str, cpus: int | None) -> int:
+    """Runs until the machine ends or the user leaves; returns the exit status. cpus: None: as the system says."""
     settings = Settings(
-        cpu=cpu, cpus=image.cpus, memory=image.memory, kernel=image.path, system=image.name,
+        cpu=cpu, cpus=cpus or image.cpus, memory=image.memory, kernel=image.path, system=image.name,
     )
     directory = RUN / f"{image.name}-pid{os.getpid()}"
     _forget_old_runs()
     print(how_to(cpu, image), file=sys.stderr, flush=True)
-    if image.cpus > 1:
-        print(f"cairn: of {image.cpus} CPUs the kernel uses one only, so far", file=sys.stderr, flush=True)
     with Machine(settings, directory) as machine:
         _make_current(machine)
         session = Session(machine, STOPPED)
@@ -182,18 +180,30 @@ def parse_address(text: str) -> int:
         raise SimulateError(f"`{text}` is not an address; write it as in 0x12345000") from None
 
 
-def inject_now(kind: str, vm: str | None, gpa: str | None, spa: str | None) -> str:
+def target_cpu(state: dict[str, object], asked: int | None, lines: list[str], address: int) -> int:
+    """The CPU that shall see an error: the one asked for, or that of the VM whose memory it is in, or CPU 0."""
+    if asked is not None:
+        count = int(str(state["cpus"]))
+        if asked >= count:
+            raise SimulateError(f"--on-cpu {asked}: the machine has {count} CPU(s), counted from 0")
+        return asked
+    vm = transcript.vm_at(transcript.parse_pieces(lines), address)
+    return transcript.parse_places(lines).get(vm, 0) if vm else 0
+
+
+def inject_now(kind: str, vm: str | None, gpa: str | None, spa: str | None, on_cpu: int | None) -> str:
     """Injects an error into the running system; returns what was done."""
     state = read_state(CURRENT)
     if state is None:
         raise SimulateError("no system is running here: start one with ./simulate in another terminal first")
     if spa is not None and (gpa is not None or vm is not None):
         raise SimulateError("give either --vm NAME --gpa ADDRESS, or --spa ADDRESS")
+    printed = pathlib.Path(state["serial"]).read_text(errors="replace")
+    lines = [transcript.clean(line) for line in printed.splitlines()]
     if spa is not None:
         address = parse_address(spa)
     elif gpa is not None:
-        printed = pathlib.Path(state["serial"]).read_text(errors="replace")
-        pieces = transcript.parse_pieces(transcript.clean(line) for line in printed.splitlines())
+        pieces = transcript.parse_pieces(lines)
         names = sorted({piece.vm for piece in pieces})
         if vm is None and len(names) == 1:
             vm = names[0]
@@ -205,8 +215,9 @@ def inject_now(kind: str, vm: str | None, gpa: str | None, spa: str | None) -> s
             "where? Add --vm NAME --gpa ADDRESS (a guest-physical address; `victim spin &` in the guest prints one) "
             "or --spa ADDRESS (system-physical)"
         )
+    cpu = target_cpu(state, on_cpu, lines, address)
     qmp = Qmp(pathlib.Path(state["qmp"]))
     try:
-        return inject(qmp, state["cpu"], kind, address)
+        return inject(qmp, state["cpu"], kind, address, cpu)
     finally:
         qmp.close()

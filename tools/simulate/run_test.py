@@ -39,11 +39,11 @@ class Payloads(unittest.TestCase):
             file.write(bytes(3 << 20))
             file.flush()
             path = pathlib.Path(file.name)
-            text = run.payload_description(path, path, 'a="b\\c"', 2, 128, 1)
+            text = run.payload_description(path, path, 'a="b\\c"', 2, 128, 3)
         data = tomllib.loads(text)
         vm = data["vm"][0]
         self.assertEqual(vm["cmdline"], 'a="b\\c"')
-        self.assertEqual((vm["memory"], vm["vcpus"], data["system"]["cpus"]), ("128 MiB", 2, 2))
+        self.assertEqual((vm["memory"], vm["vcpus"], data["system"]["cpus"]), ("128 MiB", 2, 3))
         self.assertTrue(vm["debug_exit"] and vm["end_system"])
         self.assertEqual(vm["initrd"], str(path))
         self.assertGreaterEqual(int(data["system"]["memory"].split()[0]), 128 + 512 + 6)
@@ -94,6 +94,22 @@ class Ends(unittest.TestCase):
         self.assertEqual(self.conclude("anything", None, left=True)[0], 0)
 
 
+class Targets(unittest.TestCase):
+    LINES = ["vm a: on CPU 1", "vm a: guest-physical 0x0..0x1000 at system-physical 0x5000",
+             "vm b: on CPU 3", "vm b: guest-physical 0x0..0x1000 at system-physical 0x7000"]
+
+    def test_an_error_is_seen_where_its_vm_runs_unless_told(self):
+        state = {"cpus": 4}
+        self.assertEqual(run.target_cpu(state, None, self.LINES, 0x7FFF), 3)
+        self.assertEqual(run.target_cpu(state, None, self.LINES, 0x5000), 1)
+        self.assertEqual(run.target_cpu(state, None, self.LINES, 0x6000), 0)
+        self.assertEqual(run.target_cpu(state, 2, self.LINES, 0x7FFF), 2)
+
+    def test_a_cpu_that_is_not_there_is_refused(self):
+        with self.assertRaisesRegex(SimulateError, "--on-cpu 4: the machine has 4"):
+            run.target_cpu({"cpus": 4}, 4, self.LINES, 0x7FFF)
+
+
 class Addresses(unittest.TestCase):
     def test_nonsense_is_refused(self):
         self.assertEqual(run.parse_address("0x1000"), 4096)
@@ -126,19 +142,36 @@ class CommandLine(unittest.TestCase):
         for words in (["--gpa", "1"], ["--initrd", "x"], ["--scenario", "x", "--bench"], ["default", "--kernel", "x"],
                       ["--emulator", "bochs"], ["--bench", "--memory", "512"], ["--seed", "3"], ["--bench", "--seed", "0"],
                       ["--guest-cpus", "2"], ["default", "--guest-memory", "128"], ["--bench", "--cpu", "amd"],
-                      ["--inject", "ce", "--cpu", "intel"], ["--list", "--preset", "debug"], ["--list", "--cpus", "2"]):
+                      ["--inject", "ce", "--cpu", "intel"], ["--list", "--preset", "debug"], ["--list", "--cpus", "2"],
+                      ["--bench", "--cpus", "2"], ["--on-cpu", "1"], ["--inject", "ce", "--on-cpu", "-1"],
+                      ["--scenario", "x", "--memory", "512"]):
             with self.subTest(words=words), self.assertRaises(SimulateError):
                 self.check(*words)
 
     def test_what_goes_together_is_accepted(self):
         self.check()
         self.check("systems/default.toml", "--cpu", "amd", "--memory", "2048")
-        self.check("--inject", "srar", "--vm", "linux-1", "--gpa", "0x1000")
+        self.check("--inject", "srar", "--vm", "linux-1", "--gpa", "0x1000", "--on-cpu", "2")
+        self.check("--scenario", "mce-srar", "--cpus", "4")
         self.check("--kernel", "bzImage", "--initrd", "i", "--append", "", "--guest-memory", "128")
         self.check("--scenario", "mce-srar", "--seed", "0", "--cpu", "amd", "--preset", "debug")
 
 
 class Emulator(unittest.TestCase):
+    def test_the_number_of_cpus_has_limits(self):
+        for number, accepted in (("1", True), ("64", True), ("0", False), ("65", False), ("x", False)):
+            with self.subTest(number=number), contextlib.redirect_stderr(io.StringIO()):
+                if accepted:
+                    self.assertEqual(cli.parser().parse_args(["--cpus", number]).cpus, int(number))
+                else:
+                    self.assertRaises(SystemExit, cli.parser().parse_args, ["--cpus", number])
+
+    def test_a_cpu_stands_still_when_it_is_halted_with_interrupts_off(self):
+        text = "RIP={:016x} RFL={:08x} [-------] CPL={} II=0 A20=1 SMM=0 HLT={}"
+        self.assertTrue(machine.is_halted_for_good(text.format(0x1000, 0x2, 0, 1)))
+        for rflags, cpl, halted in ((0x202, 0, 1), (0x2, 0, 0), (0x2, 3, 1)):
+            self.assertFalse(machine.is_halted_for_good(text.format(0x1000, rflags, cpl, halted)))
+
     def test_the_command_line_has_what_the_settings_say(self):
         settings = machine.Settings(cpu="amd", cpus=2, memory=512, kernel=pathlib.Path("k"))
         command = machine.command_line(settings, pathlib.Path("c"), [pathlib.Path("q")], pathlib.Path("l"))

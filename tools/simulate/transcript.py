@@ -78,6 +78,22 @@ def to_system_physical(pieces: Iterable[Piece], vm: str, gpa: int) -> int:
     raise SimulateError(f"{gpa:#x} is not in the memory of {vm} ({ranges})")
 
 
+_PLACE = re.compile(r"vm ([\w-]+): on CPU (\d+)")
+
+
+def parse_places(lines: Iterable[str]) -> dict[str, int]:
+    """The CPU that each VM is on."""
+    return {m[1]: int(m[2]) for line in lines if (m := _PLACE.search(line))}
+
+
+def vm_at(pieces: Iterable[Piece], spa: int) -> str | None:
+    """The VM whose memory has this system-physical address."""
+    for piece in pieces:
+        if piece.spa <= spa < piece.spa + piece.end - piece.start:
+            return piece.vm
+    return None
+
+
 _FREE = re.compile(r"memory: free at system-physical (0x[0-9a-f]+)\.\.(0x[0-9a-f]+)")
 
 

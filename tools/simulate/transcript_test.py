@@ -71,6 +71,14 @@ class Memory(unittest.TestCase):
         self.assertEqual(transcript.to_system_physical(pieces, "linux-1", 0x9000000), 0x59000000)
         self.assertEqual(transcript.to_system_physical(pieces, "linux-1", 0xC001000), 0x60001000)
 
+    def test_places_and_owners_are_found(self):
+        lines = self.LINES + ["root: vm linux-2: on CPU 1", "root: vm linux-1: on CPU 0", "vm linux-2: on CPU 3"]
+        self.assertEqual(transcript.parse_places(lines), {"linux-1": 0, "linux-2": 3})
+        pieces = transcript.parse_pieces(lines)
+        self.assertEqual(transcript.vm_at(pieces, 0x20000000), "linux-1")
+        self.assertEqual(transcript.vm_at(pieces, 0x3FFFFFFF), "linux-2")
+        self.assertIsNone(transcript.vm_at(pieces, 0x40000000))
+
     def test_free_memory_is_found(self):
         lines = ["root: memory: free at system-physical 0x3f000000..0x3f400000", "memory: other"]
         self.assertEqual(transcript.parse_free(lines), [(0x3F000000, 0x3F400000)])

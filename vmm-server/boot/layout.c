@@ -141,14 +141,15 @@ static void reset_state(struct vcpu_state *state)
 	state->dr6 = DR6_RESET;
 	state->dr7 = DR7_RESET;
 	memset(state->dr, 0, sizeof(state->dr));
-	state->star = state->lstar = state->cstar = state->sfmask = state->kernel_gs_base = 0;
-	state->sysenter_cs = state->sysenter_esp = state->sysenter_eip = 0;
+	state->msr.star = state->msr.lstar = state->msr.cstar = state->msr.sfmask =
+		state->msr.kernel_gs_base = 0;
+	state->msr.sysenter_cs = state->msr.sysenter_esp = state->msr.sysenter_eip = 0;
 	state->pat = PAT_RESET;
 	state->inject_info = state->inject_error = state->inject_len = state->virq = 0;
 	set_segment(state, SEG_LDTR, 0, ATTR_LDT, 0xffff, 0);
 	set_segment(state, SEG_TR, 0, ATTR_TSS32, 0xffff, 0);
-	state->gdt_base = state->idt_base = 0;
-	state->gdt_limit = state->idt_limit = 0xffff;
+	state->seg[SEG_GDTR].base = state->seg[SEG_IDTR].base = 0;
+	state->seg[SEG_GDTR].limit = state->seg[SEG_IDTR].limit = 0xffff;
 }
 
 void boot_state(const struct boot_entry *entry, struct vcpu_state *state)
@@ -164,9 +165,9 @@ void boot_state(const struct boot_entry *entry, struct vcpu_state *state)
 	for (unsigned i = 0; i < sizeof(data); i++)
 		set_segment(state, data[i], GDT_DATA, ATTR_DATA32, 0xffffffffu, 0);
 	set_segment(state, SEG_TR, GDT_TSS, ATTR_TSS32, 0x67, 0);
-	state->gdt_base = LAYOUT_GDT;
-	state->gdt_limit = sizeof(gdt) - 1;
-	state->idt_limit = 0;
+	state->seg[SEG_GDTR].base = LAYOUT_GDT;
+	state->seg[SEG_GDTR].limit = sizeof(gdt) - 1;
+	state->seg[SEG_IDTR].limit = 0;
 }
 
 void boot_sipi_state(uint8_t vector, struct vcpu_state *state)

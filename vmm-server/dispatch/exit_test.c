@@ -558,7 +558,7 @@ static void non_canonical_addresses_fault(void **state)
 	(void)wrmsr(0xc0000082, 0x0000800000000000);
 	assert_true(injected(VECTOR_GP));
 	(void)wrmsr(0xc0000082, 0xffff800000000000);
-	assert_int_equal(s->lstar, 0xffff800000000000);
+	assert_int_equal(s->msr.lstar, 0xffff800000000000);
 	(void)wrmsr(0xc0000101, 0x7fff00000000);
 	assert_int_equal(s->seg[SEG_GS].base, 0x7fff00000000);
 }

@@ -10,6 +10,7 @@
 
 #define DRAIN_TRIES 50u
 #define DRAIN_US    2000u
+#define RETRY_US    1000u /* when the mca-server has not taken what it was told */
 
 static bool dropping; /* the mailbox was full, and that was said */
 static uint64_t last_sequence;
@@ -26,6 +27,12 @@ static void recall_vcpu(void)
 static struct mca_channel *mca_channel(void)
 {
 	return cairn_channel((unsigned)vm.mca_channel);
+}
+
+/* The mca-server may be on another CPU and busy: what finds no room there waits here. */
+static bool mca_has_room(void)
+{
+	return mca_ring_has_room(&mca_channel()->to_mca);
 }
 
 static void tell_mca(uint32_t kind, uint32_t flags, const struct mca_message *about)
@@ -107,7 +114,7 @@ static void take_mca_messages(void)
 
 	if (vm.mca_channel < 0)
 		return;
-	while (mca_ring_get(&mca_channel()->to_vmm, &message))
+	while (mca_has_room() && mca_ring_get(&mca_channel()->to_vmm, &message))
 		handle_mca(&message);
 }
 
@@ -116,9 +123,18 @@ static void report_injected(void)
 	struct mca_message message = {0};
 	uint32_t flags;
 
-	while (mailbox_get(&vm.mailbox.injected, &message.gpa, &flags))
+	while ((vm.mca_channel < 0 || mca_has_room()) &&
+	       mailbox_get(&vm.mailbox.injected, &message.gpa, &flags))
 		if (vm.mca_channel >= 0)
 			tell_mca(MCA_MSG_INJECTED, flags, &message);
+}
+
+/* When to look again although nobody signals; 0: only then. */
+uint64_t control_deadline(void)
+{
+	if (vm.mca_channel < 0 || mca_has_room())
+		return 0;
+	return cairn_tsc() + cairn_ticks_from_us(RETRY_US);
 }
 
 /* The console shall have shown the guest's last words before the VM is gone; it gets a moment for
@@ -188,7 +204,7 @@ void control_step(uint64_t bits)
 void control_run(void)
 {
 	for (;;)
-		control_step(cairn_wait_signals(0));
+		control_step(cairn_wait_signals(control_deadline()));
 }
 
 void control_give_up(void)

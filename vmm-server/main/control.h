@@ -8,6 +8,9 @@
 /* Deals with these notification bits. */
 void control_step(uint64_t bits);
 
+/* When the next step is due even without a signal (absolute TSC; 0: it is not). */
+uint64_t control_deadline(void);
+
 /* Waits for signals, for ever. */
 _Noreturn void control_run(void);
 

@@ -232,6 +232,30 @@ static void delivered_checks_are_reported(void **state)
 	assert_int_equal(report.gpa, 0x1234);
 }
 
+/* On another CPU it may take its time; none of what it waits for may be lost. */
+static void what_the_mca_server_has_no_room_for_is_kept(void **state)
+{
+	struct mca_message report;
+
+	(void)state;
+	mca->to_mca.head = MCA_RING_MESSAGES;
+	tell(MCA_MSG_BAD_PAGE, MCA_NOTICE_AR, 0x5000);
+	assert_true(mailbox_put(&vm.mailbox.injected, 0x1234, MCA_NOTICE_AR));
+	control_step(1ull << MCA);
+	assert_int_equal(mca->to_mca.head, MCA_RING_MESSAGES);
+	assert_int_not_equal(control_deadline(), 0);
+	assert_int_equal(log_lines, 0);
+	mca->to_mca.tail = 1; /* room for one of the two */
+	control_step(0);
+	assert_int_not_equal(control_deadline(), 0);
+	mca->to_mca.tail = MCA_RING_MESSAGES;
+	expect_answer();
+	control_step(0);
+	assert_true(mca_ring_get(&mca->to_mca, &report));
+	assert_int_equal(report.kind, MCA_MSG_INJECTED);
+	assert_int_equal(control_deadline(), 0);
+}
+
 static void console_signal_recalls_the_vcpu(void **state)
 {
 	(void)state;
@@ -306,6 +330,7 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(stop_suspends_every_vcpu, setup),
 		cmocka_unit_test_setup(delivered_checks_are_reported, setup),
+		cmocka_unit_test_setup(what_the_mca_server_has_no_room_for_is_kept, setup),
 		cmocka_unit_test_setup(console_signal_recalls_the_vcpu, setup),
 		cmocka_unit_test_setup(each_end_is_told_to_the_root_task_once, setup),
 		cmocka_unit_test_setup(notice_is_answered_while_the_console_shows_the_last_words,

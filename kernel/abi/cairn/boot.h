@@ -78,9 +78,9 @@ struct boot_untyped {
 
 struct boot_info {
 	uint64_t magic;
-	uint32_t version;   /* of the hypercall interface */
-	uint32_t vendor;    /* enum cpu_vendor */
-	uint32_t apic_id;   /* of the boot CPU, index 0: the only one that runs at the start */
+	uint32_t version; /* of the hypercall interface */
+	uint32_t vendor;  /* enum cpu_vendor */
+	uint32_t apic_id; /* of the boot CPU, index 0: the only one that runs at the start */
 	uint32_t untyped_count;
 	uint64_t tsc_khz;
 	uint64_t mcg_cap; /* IA32_MCG_CAP, 0 without machine-check architecture */

@@ -58,7 +58,7 @@ enum vcpu_exit_class {
  */
 #define VCPU_MTD_RIP	0x01u /* rip */
 #define VCPU_MTD_FLAGS	0x02u /* rflags, interruptibility */
-#define VCPU_MTD_SEG	0x04u /* seg[], gdtr, idtr */
+#define VCPU_MTD_SEG	0x04u /* seg[] */
 #define VCPU_MTD_CR	0x08u /* cr0 cr2 cr3 cr4 cr8 efer */
 #define VCPU_MTD_DR	0x10u /* dr6 dr7 */
 #define VCPU_MTD_MSR	0x20u /* star lstar cstar sfmask kernel_gs_base sysenter_* pat */
@@ -68,7 +68,8 @@ enum vcpu_exit_class {
 #define VCPU_REPLY_HALT 0x100u /* reply only: do not enter; wait for recall or the deadline, then EXIT_RECALL */
 #define VCPU_REPLY_STOP 0x200u /* reply only: suspend this VCpu, as `suspend` does */
 
-enum vcpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
+/* The order of the VMCB; of SEG_GDTR and SEG_IDTR only limit and base count. */
+enum vcpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_GDTR, SEG_LDTR, SEG_IDTR, SEG_TR, SEG_COUNT };
 
 struct vcpu_segment {
 	uint16_t sel;
@@ -95,6 +96,10 @@ enum vcpu_gpr {
 	GPR_R14,
 	GPR_R15,
 	GPR_COUNT
+};
+
+struct vcpu_msrs {
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;
 };
 
 struct vcpu_state {
@@ -128,12 +133,10 @@ struct vcpu_state {
 	uint64_t dr6, dr7;
 	uint64_t dr[4]; /* the VMM's own store: accesses to DR0-3 exit, the CPU's are never loaded */
 	/* VCPU_MTD_MSR */
-	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
-	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat;
+	struct vcpu_msrs msr;
+	uint64_t pat;
 	/* VCPU_MTD_SEG */
 	struct vcpu_segment seg[SEG_COUNT];
-	uint64_t gdt_base, idt_base;
-	uint32_t gdt_limit, idt_limit;
 };
 _Static_assert(sizeof(struct vcpu_segment) == 16, "packed by nature");
 _Static_assert(sizeof(struct vcpu_state) <= 4096, "one page");

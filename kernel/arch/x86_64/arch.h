@@ -19,7 +19,7 @@ struct percpu {
 	uint8_t tss[104] __attribute__((aligned(16)));
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
 	uint8_t host_vmcb[4096] __attribute__((aligned(4096)));
-	uint8_t host_save[4096] __attribute__((aligned(4096)));
+	uint8_t host_save[4096] __attribute__((aligned(4096))); /* SVM: VM_HSAVE_PA; VMX: VMXON region */
 	/* Stacks, each above a page that cpu_init unmaps. */
 	struct {
 		uint8_t guard[4096] __attribute__((aligned(4096)));
@@ -55,6 +55,7 @@ void cpu_prepare(struct percpu *p, uint32_t index);
 /* On that CPU itself: its tables and control registers. */
 void cpu_init(struct percpu *p);
 extern enum cpu_vendor cpu_vendor;
+uint64_t idt_base(void);
 void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
@@ -83,26 +84,48 @@ void timer_init(void);
 void lapic_init(void);
 uint64_t lapic_phys(void);
 void lapic_eoi(void);
-void lapic_init_ipi(uint32_t apic_id);
-void lapic_start_ipi(uint32_t apic_id, uint32_t page);
-/* VECTOR_MCA to all CPUs, this one included; NMI to all others. */
-void lapic_kick_all(void);
-void lapic_nmi_others(void);
+/* A fixed vector or ICR_* to one CPU; to those of a shorthand. */
+#define ICR_NMI	   0x400u
+#define ICR_INIT   0x500u
+#define ICR_START  0x600u /* + page */
+#define ICR_ALL	   (2u << 18)
+#define ICR_OTHERS (3u << 18)
+void lapic_ipi(uint32_t apic_id, uint32_t command);
+void lapic_broadcast(uint32_t command);
 void irq_init(void);
 void irq_handle(uint64_t vector);
 void irq_window(void);
 
-/* ---- svm ---- */
-/* Turns SVM on; a sentence that says what is missing, or NULL. */
+/* ---- guest.c: the backend of this machine ---- */
+/* Turns it on, on each CPU; a sentence that says what is missing, or NULL. */
+const char *guest_init(struct percpu *p);
+void guest_flush(struct ec *v);
+/* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
+void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
+extern uint8_t guest_vmx; /* 1: VMX, 0: SVM; known to entry.S */
+static inline int use_vmx(void)
+{
+	return CAIRN_VMX && (!CAIRN_SVM || guest_vmx);
+}
+
+/* ---- svm, vmx: what guest.c chooses from, as in hal.h ---- */
 const char *svm_init(struct percpu *p);
-/* The tables that all CPUs share. */
-void svm_maps_init(void);
+void svm_vcpu_init(struct ec *v, uint64_t root);
+void svm_vcpu_read(struct ec *v, uint32_t class, uint32_t groups);
+void svm_vcpu_write(struct ec *v, uint32_t groups);
+void svm_flush(struct ec *v);
+void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
+const char *vmx_init(struct percpu *p);
+void vmx_vcpu_init(struct ec *v, uint64_t root);
+void vmx_vcpu_forget(struct ec *v);
+void vmx_vcpu_read(struct ec *v, uint32_t class, uint32_t groups);
+void vmx_vcpu_write(struct ec *v, uint32_t groups);
+void vmx_flush(struct ec *v);
+void vmx_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
 
 /* ---- mca ---- */
 /* On each CPU: turns its banks on, and reports what they hold from before the reset. */
 void mca_init(struct cpu *cpu);
 extern uint64_t mcg_cap;
-/* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
-void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
 
 #endif

@@ -400,8 +400,7 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	mark(LOW_MEMORY, image_phys(kernel_end), PAGE_KERNEL);
 	mark(carve, carve + carve_size(top), PAGE_KERNEL);
 	mark(IMAGE_PHYS, IMAGE_PHYS + image_size, PAGE_USER);
-	svm_maps_init();
-	missing = svm_init(&percpus[0]);
+	missing = guest_init(&percpus[0]);
 	if (missing) {
 		print("cairn: %s\n", missing);
 		stop();

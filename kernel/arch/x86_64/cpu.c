@@ -12,6 +12,8 @@ _Static_assert(offsetof(struct ec, thawed) == EC_THAWED && offsetof(struct ec, m
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK && offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "layout.h");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED && offsetof(struct cpu, host_vmcb) == CPU_HOST_VMCB, "layout.h");
 _Static_assert(offsetof(struct ec, entry_rip) == EC_ENTRY_RIP && offsetof(struct ec, entry_rsp) == EC_ENTRY_RSP, "layout.h");
+_Static_assert(offsetof(struct ec, cr2) == EC_CR2 && offsetof(struct cpu, launched) == CPU_LAUNCHED, "layout.h");
+_Static_assert(offsetof(struct cpu, gdtr) == CPU_GDTR, "layout.h");
 _Static_assert(CAIRN_CALL_CALL == 1 && CAIRN_CALL_REPLY == 2 && MODE_GUEST == 2 && RFLAGS_USER == 0x202, "entry.S");
 _Static_assert(offsetof(struct vcpu_state, gpr) == 0, "entry.S stores at the page's start");
 
@@ -57,6 +59,11 @@ static void idt_init(void) /* all CPUs have this one */
 	set_gate(18, mc_entry, IST_MC, 0);
 }
 
+uint64_t idt_base(void)
+{
+	return (uint64_t)idt;
+}
+
 static void put64(uint8_t *p, uint64_t v)
 {
 	uint32_t i;
@@ -68,7 +75,7 @@ static void put64(uint8_t *p, uint64_t v)
 static void tables_init(struct percpu *p)
 {
 	uint64_t tss = (uint64_t)p->tss;
-	struct pointer gdtr = {sizeof(p->gdt) - 1, (uint64_t)p->gdt};
+	struct pointer *gdtr = (struct pointer *)p->cpu.gdtr;
 	struct pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
 	uint64_t mc_top = (uint64_t)p->ist_mc + IST_SIZE - 16;
 
@@ -86,7 +93,8 @@ static void tables_init(struct percpu *p)
 	*(uint64_t *)mc_top = (uint64_t)&p->cpu;
 	p->tss[102] = 104; /* no I/O bitmap: no user ports */
 
-	__asm__ volatile("lgdt %0; lidt %1" : : "m"(gdtr), "m"(idtr));
+	*gdtr = (struct pointer){sizeof(p->gdt) - 1, (uint64_t)p->gdt};
+	__asm__ volatile("lgdt %0; lidt %1" : : "m"(*gdtr), "m"(idtr));
 	__asm__ volatile("mov %0, %%ss; mov %1, %%ds; mov %1, %%es; mov %1, %%fs; mov %1, %%gs; lldt %w1; ltr %w2"
 			 :
 			 : "r"(SEL_KDATA), "r"(0), "r"(SEL_TSS));

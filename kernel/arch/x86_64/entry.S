@@ -85,7 +85,7 @@ resume:
 	jne 2f
 	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec; nobody is only there when RESCHED is set */
 	cmpb $2, EC_MODE(%rax)
-	je resume_guest
+	je 3f
 	ja resume_handler
 	cmpb $1, EC_MODE(%rax)
 	je resume_iret
@@ -115,6 +115,11 @@ handler_window:                                  /* CPL 0 with the user's RSP fr
 	swapgs
 	sysretq
 handler_window_end:
+
+3:	cmpb $0, guest_vmx(%rip)
+	je svm_resume                            /* RAX: struct ec */
+	jmp vmx_resume
+	.weak svm_resume, guest_left, guest_left_end, vmx_resume, vmx_window, vmx_window_end, vmx_abort /* 0: built without that backend */
 
 2:	call schedule_cpu
 	cmpb $0, %gs:CPU_RESCHED
@@ -204,12 +209,24 @@ trap_from_kernel:
 nmi_entry:
 	cmpb $0, machine_stopped(%rip)
 	jne 1f
-	pushfq
+	cmpq $vmx_window, (%rsp)                 /* about to enter a guest: it does not (vmx/entry.S) */
+	jb 2f
+	cmpq $vmx_window_end, (%rsp)
+	jae 2f
+	movq $vmx_abort, (%rsp)
+2:	pushfq
 	popfq
 	iretq
 1:	cli                                      /* another CPU has stopped the machine */
 	hlt
 	jmp 1b
+
+/* An exit says that the banks are full; the handler has not run. */
+	.globl guest_mc, guest_mc_end
+guest_mc:
+	int $18
+	ret
+guest_mc_end:
 
 /* int hal_copy(const uint64_t *from, uint64_t *to, uint64_t words): a fault or #MC inside gives -1. */
 	.globl hal_copy, hal_copy_end, hal_copy_fixup

@@ -9,10 +9,10 @@
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
 extern const uint8_t clean_fpu[FPU_CLEAN];
 
-/* Rare halves, in cpu.c and svm/svm.c. */
+/* Rare halves, in cpu.c and guest.c. */
 void fpu_trap_next(struct cpu *cpu);
 void fpu_untrap(struct cpu *cpu);
-void svm_flush(struct ec *v);
+void guest_flush(struct ec *v);
 
 static inline struct cpu *hal_cpu(void)
 {
@@ -109,7 +109,7 @@ static inline void switch_rest(struct cpu *cpu, struct ec *next)
 	} else if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
 		cpu->last_guest = next;
 		next->flush_seen = cpu->guest_flush;
-		svm_flush(next);
+		guest_flush(next);
 	}
 }
 

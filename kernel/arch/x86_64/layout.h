@@ -33,12 +33,15 @@
 #define EC_MODE	     168
 #define EC_ENTRY_RIP 176
 #define EC_ENTRY_RSP 184
+#define EC_CR2	     192
 /* struct cpu */
 #define CPU_CURRENT   0
 #define CPU_STACK     8
 #define CPU_USER_RSP  16
 #define CPU_RESCHED   24
+#define CPU_LAUNCHED  25
 #define CPU_HOST_VMCB 32
+#define CPU_GDTR      40
 
 #define VECTOR_IRQ	0x30 /* + interrupt line */
 #define IRQ_LINES	24

@@ -3,13 +3,17 @@
 #include <hal/hal.h>
 #include "arch.h"
 
-#define PTE_P	    (1ul << 0)
-#define PTE_W	    (1ul << 1)
-#define PTE_U	    (1ul << 2)
-#define PTE_PCD	    (1ul << 4)
-#define PTE_PS	    (1ul << 7)
-#define PTE_NX	    (1ul << 63)
-#define PTE_ADDRESS 0x000ffffffffff000ul
+#define PTE_P	       (1ul << 0)
+#define PTE_W	       (1ul << 1)
+#define PTE_U	       (1ul << 2)
+#define PTE_PCD	       (1ul << 4)
+#define PTE_PS	       (1ul << 7)
+#define PTE_NX	       (1ul << 63)
+#define PTE_ADDRESS    0x000ffffffffff000ul
+#define EPT_READ       (1ul << 0)
+#define EPT_WRITE      (1ul << 1)
+#define EPT_EXEC       (1ul << 2)
+#define EPT_WRITE_BACK (6ul << 3)
 /* Not present, no address: the page was lost to a memory error. */
 #define PTE_POISON (3ul << 9)
 
@@ -201,13 +205,17 @@ uint32_t hal_pt_limit(uint8_t kind, uint8_t level)
 
 void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child)
 {
-	(void)kind;
+	(void)kind; /* EPT: read, write, execute; the same bits */
 	*entry(pt, index) = child | PTE_P | PTE_W | PTE_U;
 }
 
 void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint64_t phys, uint32_t rights)
 {
-	(void)kind;
+	if (kind == PT_GUEST && use_vmx()) {
+		*entry(pt, index) = phys | EPT_READ | EPT_WRITE_BACK | (rights & RIGHT_WRITE ? EPT_WRITE : 0) |
+				    (rights & RIGHT_EXEC ? EPT_EXEC : 0) | (level == 2 ? PTE_PS : 0);
+		return;
+	}
 	*entry(pt, index) = phys | PTE_P | PTE_U | (rights & RIGHT_WRITE ? PTE_W : 0) | (rights & RIGHT_EXEC ? 0 : PTE_NX) |
 			    (level == 2 ? PTE_PS : 0);
 }
@@ -252,7 +260,7 @@ int pt_poisoned(uint64_t root, uint64_t address)
 		if (hal_page_byte(pt) & PAGE_POISONED)
 			return 0;
 		e = ((const uint64_t *)hal_window(pt))[address >> (3 + 9 * level) & 511];
-		if (!(e & PTE_P))
+		if (!(e & (PTE_P | PTE_W | PTE_U))) /* in EPT: read, write, execute */
 			return e == PTE_POISON;
 		if (e & PTE_PS)
 			return 0;

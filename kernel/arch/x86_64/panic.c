@@ -20,7 +20,7 @@ void stop_others(void)
 		return;
 	machine_stopped = 1;
 	if (cpu_count > 1)
-		lapic_nmi_others();
+		lapic_broadcast(ICR_OTHERS | ICR_NMI);
 }
 
 _Noreturn void stop(void)

@@ -37,10 +37,10 @@ int hal_cpu_start(uint32_t index, uint32_t apic_id)
 	cpu_prepare(p, index);
 	p->cpu.apic_id = apic_id;
 	__atomic_store_n(&cpu_starting, p, __ATOMIC_RELEASE);
-	lapic_init_ipi(apic_id);
+	lapic_ipi(apic_id, ICR_INIT);
 	wait_us(INIT_US, NULL);
 	for (i = 0; i < 2 && !p->online; i++) {
-		lapic_start_ipi(apic_id, AP_PHYS >> 12);
+		lapic_ipi(apic_id, ICR_START | AP_PHYS >> 12);
 		wait_us(START_US, p);
 	}
 	/* Nobody came, or it has begun and must be waited for: from here on nobody else may take the place. */
@@ -59,7 +59,7 @@ _Noreturn void ap_main(struct percpu *p)
 {
 	write_cr3(kernel_pml4());
 	cpu_init(p);
-	if (svm_init(p))
+	if (guest_init(p))
 		hal_panic("a CPU lacks what the boot CPU has");
 	lapic_init();
 	mca_init(&p->cpu);

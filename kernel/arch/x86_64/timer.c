@@ -18,11 +18,6 @@
 #define LAPIC_ICR2   (0x310 / 4)
 #define ICR_BUSY     (1u << 12)
 #define ICR_ASSERT   (1u << 14)
-#define ICR_ALL	     (2u << 18)
-#define ICR_OTHERS   (3u << 18)
-#define ICR_NMI	     0x400u
-#define ICR_INIT     0x500u
-#define ICR_START    0x600u
 #define ICR_PATIENCE 100000u /* reads: a command before is on its way within microseconds */
 
 #define PIT_HZ	     1193182u
@@ -123,41 +118,25 @@ static void icr_wait(void)
 }
 
 /* A #MC may come between the two words: it writes the second one only, with a shorthand. */
-static void icr(uint32_t apic_id, uint32_t command)
+void lapic_ipi(uint32_t apic_id, uint32_t command)
 {
 	icr_wait();
 	fixmap(FIX_LAPIC)[LAPIC_ICR2] = apic_id << 24;
+	lapic_broadcast(command);
+}
+
+void lapic_broadcast(uint32_t command)
+{
+	icr_wait();
 	fixmap(FIX_LAPIC)[LAPIC_ICR] = command | ICR_ASSERT;
-}
-
-void lapic_init_ipi(uint32_t apic_id)
-{
-	icr(apic_id, ICR_INIT);
-}
-
-void lapic_start_ipi(uint32_t apic_id, uint32_t page)
-{
-	icr(apic_id, ICR_START | page);
 }
 
 void hal_ipi(struct cpu *to)
 {
-	icr(to->apic_id, VECTOR_MAIL);
+	lapic_ipi(to->apic_id, VECTOR_MAIL);
 }
 
 void hal_nmi(struct cpu *to)
 {
-	icr(to->apic_id, ICR_NMI);
-}
-
-void lapic_kick_all(void)
-{
-	icr_wait();
-	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_ALL | ICR_ASSERT | VECTOR_MCA;
-}
-
-void lapic_nmi_others(void)
-{
-	icr_wait();
-	fixmap(FIX_LAPIC)[LAPIC_ICR] = ICR_OTHERS | ICR_ASSERT | ICR_NMI;
+	lapic_ipi(to->apic_id, ICR_NMI);
 }

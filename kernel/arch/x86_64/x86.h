@@ -28,11 +28,13 @@
 #define MSR_MCG_CAP	   0x179
 #define MSR_MCG_STATUS	   0x17a
 #define MSR_MCG_CTL	   0x17b
+#define MSR_PAT		   0x277
 #define MSR_MC0_CTL	   0x400
 #define MSR_TSC_DEADLINE   0x6e0
 #define MSR_EFER	   0xc0000080
 #define MSR_STAR	   0xc0000081
 #define MSR_LSTAR	   0xc0000082
+#define MSR_CSTAR	   0xc0000083
 #define MSR_FMASK	   0xc0000084
 #define MSR_FS_BASE	   0xc0000100
 #define MSR_GS_BASE	   0xc0000101
@@ -76,52 +78,21 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-static inline uint64_t read_cr0(void)
-{
-	uint64_t v;
-
-	__asm__ volatile("mov %%cr0, %0" : "=r"(v));
-	return v;
-}
-
-static inline void write_cr0(uint64_t v)
-{
-	__asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory");
-}
-
-static inline uint64_t read_cr2(void)
-{
-	uint64_t v;
-
-	__asm__ volatile("mov %%cr2, %0" : "=r"(v));
-	return v;
-}
-
-static inline uint64_t read_cr3(void)
-{
-	uint64_t v;
-
-	__asm__ volatile("mov %%cr3, %0" : "=r"(v));
-	return v;
-}
-
-static inline void write_cr3(uint64_t v)
-{
-	__asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory");
-}
-
-static inline uint64_t read_cr4(void)
-{
-	uint64_t v;
-
-	__asm__ volatile("mov %%cr4, %0" : "=r"(v));
-	return v;
-}
-
-static inline void write_cr4(uint64_t v)
-{
-	__asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory");
-}
+#define CONTROL_REGISTER(n)                                                                                                 \
+	static inline uint64_t read_cr##n(void)                                                                             \
+	{                                                                                                                   \
+		uint64_t v;                                                                                                 \
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(v));                                                           \
+		return v;                                                                                                   \
+	}                                                                                                                   \
+	static inline void write_cr##n(uint64_t v)                                                                          \
+	{                                                                                                                   \
+		__asm__ volatile("mov %0, %%cr" #n : : "r"(v) : "memory");                                                  \
+	}
+CONTROL_REGISTER(0)
+CONTROL_REGISTER(2)
+CONTROL_REGISTER(3)
+CONTROL_REGISTER(4)
 
 static inline void xsetbv(uint64_t xcr0)
 {

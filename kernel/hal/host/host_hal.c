@@ -368,8 +368,9 @@ uint64_t host_walk(uint64_t root, uint64_t address, uint64_t *table)
 
 /* ---- VCpus ---- */
 
-void hal_vcpu_init(struct ec *v)
+void hal_vcpu_init(struct ec *v, uint64_t root)
 {
+	host.vcpu_root = root;
 	v->vmcb_phys = v->phys + PAGE_SIZE_4K;
 }
 
@@ -397,10 +398,9 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 	return 0;
 }
 
-void hal_vcpu_root(struct ec *v, uint64_t root)
+void hal_vcpu_forget(struct ec *v)
 {
 	(void)v;
-	host.vcpu_root = root;
 }
 
 /* ---- interrupts, ports, machine check ---- */

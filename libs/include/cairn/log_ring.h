@@ -18,7 +18,7 @@ bool log_ring_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t 
 bool log_ring_try_put(struct log_ring *ring, uint64_t tsc, const char *text, size_t length);
 
 /* Consumer: copies the oldest committed record; false: there is none. length and flags of the copy
- * are checked. */
+ * are checked. Indices that make no sense: drops all. */
 bool log_ring_get(struct log_ring *ring, struct log_record *copy);
 
 #endif

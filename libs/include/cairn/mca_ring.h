@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <cairn/server.h>
 
+/* Producer: whether mca_ring_put would take a message. */
+bool mca_ring_has_room(const struct mca_ring *ring);
+
 /* Producer: false when the ring is full (or its indices make no sense). */
 bool mca_ring_put(struct mca_ring *ring, const struct mca_message *message);
 

@@ -58,6 +58,7 @@ struct server_channel {
 	uint32_t kind;	 /* enum channel_kind */
 	uint32_t server; /* of the other end in the description; SYSTEM_NONE: the root-task */
 	uint32_t vm;	 /* the VM it is about, or SYSTEM_NONE */
+	uint32_t cpu;	 /* of the other end */
 	uint32_t present;
 	char peer[16]; /* name of the other end ("root" for the root-task) */
 };
@@ -73,6 +74,8 @@ struct server_info {
 	uint32_t role;
 	uint32_t generation;   /* 0 at first; counts restarts */
 	uint32_t thread_count; /* main + handlers */
+	uint32_t cpu;	       /* index of the CPU that all its threads are on */
+	uint32_t cpu_count;    /* CPUs that run: indices 0 .. cpu_count - 1 */
 	uint64_t tsc_khz;
 	uint64_t mcg_cap;
 	uint32_t vendor; /* enum cpu_vendor */

@@ -23,11 +23,11 @@ enum server_role { ROLE_APP = 0, ROLE_CONSOLE = 1, ROLE_MCA = 2, ROLE_VMM = 3 };
 
 struct desc_server {
 	char name[16];
-	char args[240];	 /* handed to main as argv[1..], separated by blanks; "" : none */
-	uint32_t module; /* index in image_header.module: its ELF */
-	uint32_t role;	 /* enum server_role */
-	uint32_t vm;	 /* ROLE_VMM: index of its VM; else SYSTEM_NONE */
-	uint32_t cpu;
+	char args[240];	   /* handed to main as argv[1..], separated by blanks; "" : none */
+	uint32_t module;   /* index in image_header.module: its ELF */
+	uint32_t role;	   /* enum server_role */
+	uint32_t vm;	   /* ROLE_VMM: index of its VM; else SYSTEM_NONE */
+	uint32_t cpu;	   /* modulo the machine's number of CPUs: where all its threads run */
 	uint32_t priority; /* of its main (control) thread, 1..63 */
 	uint32_t handlers; /* portal handler threads it gets (ROLE_VMM: one per vCPU) */
 	uint32_t heap_kib;
@@ -47,7 +47,7 @@ struct desc_vm {
 	char cmdline[1024];
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 	uint32_t vcpus;
-	uint32_t cpu;		/* of vCPU 0; vCPU n runs on (cpu + n) % CPUs */
+	uint32_t cpu;		/* that of its vmm-server: where all its vCPUs run */
 	uint32_t priority;	/* of its vCPUs, 1..63 */
 	uint32_t payload;	/* enum vm_payload */
 	uint32_t kernel_module; /* index in image_header.module */

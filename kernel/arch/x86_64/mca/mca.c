@@ -45,8 +45,10 @@ uint64_t mcg_cap;
 static uint64_t found_tsc; /* of the last record that an exception left, on any CPU */
 
 extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
+extern char vmx_window[] __attribute__((weak)), vmx_window_end[] __attribute__((weak)), vmx_abort[] __attribute__((weak));
 extern char handler_window[], handler_window_end[];
-extern char guest_left[], guest_left_end[], guest_mc[], guest_mc_end[], idle[], idle_end[];
+extern char guest_left[] __attribute__((weak)), guest_left_end[] __attribute__((weak)), guest_mc[], guest_mc_end[], idle[],
+	idle_end[];
 extern char hal_copy_end[], hal_copy_fixup[];
 
 static int within(uint64_t rip, const char *from, const char *to)
@@ -146,7 +148,7 @@ static void find_context(struct cpu *cpu, const struct mc_frame *f, struct mca_r
 		r->label = e ? e->label : 0;
 	} else if ((within(rip, guest_left, guest_left_end) || within(rip, guest_mc, guest_mc_end)) && e &&
 		   e->kind == EC_VCPU) {
-		svm_interrupted(e, &r->rip, &r->cs, &cpl);
+		guest_interrupted(e, &r->rip, &r->cs, &cpl);
 		r->context = cpl == 3 ? MCA_CTX_GUEST_USER : MCA_CTX_GUEST_KERNEL;
 		r->label = e->label;
 	} else if (within(rip, idle, idle_end + 1)) { /* a woken HLT's RIP is behind it */
@@ -270,7 +272,7 @@ static int harvest(struct cpu *cpu, const struct mc_frame *f)
 	r.mcg_status = rdmsr(MSR_MCG_STATUS);
 	r.cpu = cpu->index;
 	r.epoch = __atomic_add_fetch(&mc_epoch, 1, __ATOMIC_ACQ_REL); /* from here on no VM enters */
-	lapic_kick_all();
+	lapic_broadcast(ICR_ALL | VECTOR_MCA);
 	find_context(cpu, f, &r);
 	meet(cpu, r.mcg_status, MEET_ARRIVED);
 	for (i = 0; i < percpu_of(cpu)->banks; i++) {
@@ -335,6 +337,8 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	}
 	if (copy)
 		rip = (uint64_t)hal_copy_fixup;
+	if (within(rip, vmx_window, vmx_window_end))
+		rip = (uint64_t)vmx_abort;
 	to = (uint64_t *)(f->rsp & ~7ul);
 	if (within(rip, syscall_entry, syscall_entry_stack) || within(rip, sysret_window, sysret_window_end) ||
 	    within(rip, handler_window, handler_window_end))

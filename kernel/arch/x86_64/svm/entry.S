@@ -8,8 +8,8 @@
  * general registers in the state page. With GIF = 0 neither NMI nor #MC arrives, so that nothing can come between
  * the check for work and VMRUN.
  */
-	.globl resume_guest
-resume_guest:
+	.globl svm_resume
+svm_resume:
 	pushq EC_STATE(%rax)                     /* 24(%rsp) */
 	pushq %gs:CPU_HOST_VMCB                  /* 16(%rsp) */
 	pushq EC_VMCB(%rax)                      /*  8(%rsp) */
@@ -42,12 +42,6 @@ guest_left_end:
 	cld
 	call svm_exit                            /* (ec) */
 	jmp resume
-/* #MC was intercepted (VMEXIT 0x52, never on QEMU): the banks are full, the handler has not run. */
-	.globl guest_mc, guest_mc_end
-guest_mc:
-	int $18
-	ret
-guest_mc_end:
 1:	stgi                                     /* no entry: the state page still holds the registers */
 	movb $1, %gs:CPU_RESCHED
 	jmp resume

@@ -6,30 +6,16 @@
 
 #define CLASS_KERNEL 0xff
 
-#define TIMES16(v) v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v
-
 /* Exit code (APM appendix C) -> class. */
 /* clang-format off */
 static const uint8_t classes[EXIT_CODE_COUNT] = {
-	TIMES16(EXIT_CR), TIMES16(EXIT_CR),                                         /* 0x00 CR read, write */
-	TIMES16(EXIT_DR), TIMES16(EXIT_DR),                                         /* 0x20 DR read, write */
-	TIMES16(EXIT_EXCEPTION),                                                    /* 0x40 exceptions */
-	EXIT_EXCEPTION, EXIT_EXCEPTION, CLASS_KERNEL, EXIT_EXCEPTION,               /* 0x50; 0x52: #MC */
-	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
-	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
-	EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION, EXIT_EXCEPTION,
-	CLASS_KERNEL, CLASS_KERNEL, CLASS_KERNEL, CLASS_KERNEL,                     /* 0x60 INTR NMI SMI INIT */
-	EXIT_OTHER, EXIT_CR, EXIT_OTHER, EXIT_OTHER,                                /* VINTR, CR0 */
-	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,                             /* 0x68 */
-	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
-	EXIT_OTHER, EXIT_OTHER, EXIT_CPUID, EXIT_OTHER,                             /* 0x70 */
-	EXIT_NMI_WINDOW, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,                        /* 0x74 IRET */
-	EXIT_HLT, EXIT_OTHER, EXIT_OTHER, EXIT_IO,                                  /* 0x78 */
-	EXIT_MSR, EXIT_OTHER, EXIT_OTHER, EXIT_SHUTDOWN,                            /* 0x7c */
-	EXIT_OTHER, EXIT_VMCALL, EXIT_OTHER, EXIT_OTHER,                            /* 0x80 */
-	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
-	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
-	EXIT_OTHER, EXIT_OTHER, EXIT_OTHER, EXIT_OTHER,
+	[0x00 ... 0x1f] = EXIT_CR, [0x20 ... 0x3f] = EXIT_DR,
+	[0x40 ... 0x51] = EXIT_EXCEPTION, [EXIT_CODE_MC] = CLASS_KERNEL, [0x53 ... 0x5f] = EXIT_EXCEPTION,
+	[0x60 ... 0x63] = CLASS_KERNEL /* INTR, NMI, SMI, INIT */, [0x64] = EXIT_OTHER, [0x65] = EXIT_CR,
+	[0x66 ... 0x71] = EXIT_OTHER, [0x72] = EXIT_CPUID, [0x73] = EXIT_OTHER, [0x74] = EXIT_NMI_WINDOW /* IRET */,
+	[0x75 ... 0x77] = EXIT_OTHER, [0x78] = EXIT_HLT, [0x79 ... 0x7a] = EXIT_OTHER, [0x7b] = EXIT_IO, [0x7c] = EXIT_MSR,
+	[0x7d ... 0x7e] = EXIT_OTHER, [0x7f] = EXIT_SHUTDOWN, [0x80] = EXIT_OTHER, [0x81] = EXIT_VMCALL,
+	[0x82 ... EXIT_CODE_COUNT - 1] = EXIT_OTHER,
 };
 /* clang-format on */
 

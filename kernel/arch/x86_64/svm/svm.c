@@ -24,7 +24,7 @@ static void msr_pass(uint32_t msr)
 	msr_map[bit / 8] &= (uint8_t) ~(3u << (bit % 8));
 }
 
-void svm_maps_init(void)
+static void maps_init(void)
 {
 	/* VMLOAD and VMSAVE switch these, so the guest may have them. */
 	static const uint32_t own[] = {0x174,	   0x175,      0x176,	   0xc0000081, 0xc0000082,
@@ -50,6 +50,8 @@ const char *svm_init(struct percpu *p)
 		return "AMD-V (SVM) is switched off by the firmware: enable it in the firmware's set-up";
 	if (!(cpuid(0x8000000a, 0).d & 1))
 		return "this CPU's AMD-V has no nested paging; Cairn needs it";
+	if (!p->cpu.index)
+		maps_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, image_phys(p->host_save));
 	p->cpu.host_vmcb = image_phys(p->host_vmcb);
@@ -62,14 +64,12 @@ static struct vmcb *vmcb_of(const struct ec *v)
 	return hal_window(v->phys + PAGE_SIZE_4K);
 }
 
-void hal_vcpu_init(struct ec *v)
+void svm_vcpu_init(struct ec *v, uint64_t root)
 {
 	static uint32_t next_asid;
 	struct vmcb *b = vmcb_of(v);
 	uint32_t asids = cpuid(0x8000000a, 0).b;
 
-	v->vmcb_phys = v->phys + PAGE_SIZE_4K;
-	v->fpu_fresh = 1;
 	b->cr_write = 1u << 4;
 	b->cr_read = 1u << 4;
 	b->dr_read = b->dr_write = 0xf;
@@ -83,75 +83,12 @@ void hal_vcpu_init(struct ec *v)
 	b->asid = asids > 1 ? 1 + next_asid++ % (asids - 1) : 1; /* a VCpu that was not the last one here flushes */
 	b->v_intr = V_INTR_MASKING;
 	b->np_enable = 1;
+	b->n_cr3 = root;
 	b->efer = EFER_SVME;
 	b->cr4 = CR4_MCE;
 	b->rflags = 2;
 	b->dr7 = DR7_FIXED;
 	b->g_pat = 0x0007040600070406ul;
-}
-
-void hal_vcpu_root(struct ec *v, uint64_t root)
-{
-	vmcb_of(v)->n_cr3 = root;
-}
-
-static void read_segments(const struct vmcb *b, struct vcpu_state *s)
-{
-	s->seg[SEG_ES] = b->es;
-	s->seg[SEG_CS] = b->cs;
-	s->seg[SEG_SS] = b->ss;
-	s->seg[SEG_DS] = b->ds;
-	s->seg[SEG_FS] = b->fs;
-	s->seg[SEG_GS] = b->gs;
-	s->seg[SEG_LDTR] = b->ldtr;
-	s->seg[SEG_TR] = b->tr;
-	s->gdt_base = b->gdtr.base;
-	s->gdt_limit = b->gdtr.limit;
-	s->idt_base = b->idtr.base;
-	s->idt_limit = b->idtr.limit;
-}
-
-static void write_segments(struct vmcb *b, const volatile struct vcpu_state *s)
-{
-	b->es = s->seg[SEG_ES];
-	b->cs = s->seg[SEG_CS];
-	b->ss = s->seg[SEG_SS];
-	b->ds = s->seg[SEG_DS];
-	b->fs = s->seg[SEG_FS];
-	b->gs = s->seg[SEG_GS];
-	b->ldtr = s->seg[SEG_LDTR];
-	b->tr = s->seg[SEG_TR];
-	b->cpl = b->ss.attr >> 5 & 3;
-	b->gdtr.base = s->gdt_base;
-	b->gdtr.limit = s->gdt_limit;
-	b->idtr.base = s->idt_base;
-	b->idtr.limit = s->idt_limit;
-}
-
-static void read_msrs(const struct vmcb *b, struct vcpu_state *s)
-{
-	s->star = b->star;
-	s->lstar = b->lstar;
-	s->cstar = b->cstar;
-	s->sfmask = b->sfmask;
-	s->kernel_gs_base = b->kernel_gs_base;
-	s->sysenter_cs = b->sysenter_cs;
-	s->sysenter_esp = b->sysenter_esp;
-	s->sysenter_eip = b->sysenter_eip;
-	s->pat = b->g_pat;
-}
-
-static void write_msrs(struct vmcb *b, const volatile struct vcpu_state *s)
-{
-	b->star = s->star;
-	b->lstar = s->lstar;
-	b->cstar = s->cstar;
-	b->sfmask = s->sfmask;
-	b->kernel_gs_base = s->kernel_gs_base;
-	b->sysenter_cs = s->sysenter_cs;
-	b->sysenter_esp = s->sysenter_esp;
-	b->sysenter_eip = s->sysenter_eip;
-	b->g_pat = s->pat;
 }
 
 static void read_control(const struct vmcb *b, struct vcpu_state *s)
@@ -229,27 +166,26 @@ static void read_qualification(const struct vmcb *b, struct vcpu_state *s, uint3
 	}
 }
 
-int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
+void svm_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
 {
 	struct vmcb *b = vmcb_of(v);
 	struct vcpu_state *s = v->state;
 
-	if (!s)
-		return -1;
 	read_always(v, b, s, class);
 	if (class >= EXIT_IO)
 		read_qualification(b, s, class);
 	if (groups & VCPU_MTD_SEG)
-		read_segments(b, s);
+		__builtin_memcpy(s->seg, b->seg, sizeof(s->seg));
 	if (groups & VCPU_MTD_CR)
 		read_control(b, s);
 	if (groups & VCPU_MTD_DR) {
 		s->dr6 = b->dr6;
 		s->dr7 = b->dr7;
 	}
-	if (groups & VCPU_MTD_MSR)
-		read_msrs(b, s);
-	return 0;
+	if (groups & VCPU_MTD_MSR) {
+		s->msr = b->msr;
+		s->pat = b->g_pat;
+	}
 }
 
 static void write_inject(struct vmcb *b, const volatile struct vcpu_state *s)
@@ -267,42 +203,41 @@ static void write_inject(struct vmcb *b, const volatile struct vcpu_state *s)
 		b->v_intr |= V_IRQ | V_PRIO(virq & 0xff) | V_VECTOR(virq & 0xff);
 }
 
-static void write_ctl(struct ec *v, struct vmcb *b, const volatile struct vcpu_state *s)
+static void write_ctl(struct vmcb *b, const volatile struct vcpu_state *s)
 {
-	uint64_t deadline = s->deadline;
-
 	b->tsc_offset = s->tsc_offset;
 	b->exceptions = s->exceptions | EXCEPTIONS_FORCED;
 	b->misc1 = (b->misc1 & ~INTERCEPT_IRET) | (s->ctl_nmi_window ? INTERCEPT_IRET : 0);
-	if (deadline)
-		timer_arm(hal_cpu(), &v->deadline, deadline);
-	else
-		timer_cancel(hal_cpu(), &v->deadline);
 }
 
-static void write_rare(struct ec *v, struct vmcb *b, const volatile struct vcpu_state *s, uint32_t groups)
+static void write_rare(struct vmcb *b, const volatile struct vcpu_state *s, uint32_t groups)
 {
-	if (groups & VCPU_MTD_SEG)
-		write_segments(b, s);
+	uint32_t i;
+
+	if (groups & VCPU_MTD_SEG) {
+		for (i = 0; i < SEG_COUNT; i++)
+			b->seg[i] = s->seg[i];
+		b->cpl = b->seg[SEG_SS].attr >> 5 & 3;
+	}
 	if (groups & VCPU_MTD_CR)
 		write_control(b, s);
 	if (groups & VCPU_MTD_DR) {
 		b->dr6 = s->dr6 & 0xffffffff;
 		b->dr7 = (s->dr7 & 0xffffffff) | DR7_FIXED;
 	}
-	if (groups & VCPU_MTD_MSR)
-		write_msrs(b, s);
+	if (groups & VCPU_MTD_MSR) {
+		b->msr = s->msr;
+		b->g_pat = s->pat;
+	}
 	if (groups & VCPU_MTD_CTL)
-		write_ctl(v, b, s);
+		write_ctl(b, s);
 }
 
-int hal_vcpu_write(struct ec *v, uint32_t groups)
+void svm_vcpu_write(struct ec *v, uint32_t groups)
 {
 	struct vmcb *b = vmcb_of(v);
 	const volatile struct vcpu_state *s = v->state; /* the VMM can write it meanwhile: each field is read once */
 
-	if (!s)
-		return -1;
 	b->rax = s->gpr[GPR_RAX];
 	b->rsp = s->gpr[GPR_RSP];
 	if (groups & VCPU_MTD_RIP)
@@ -312,10 +247,9 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 		b->interrupt_shadow = s->interruptibility & (VCPU_BLOCK_STI | VCPU_BLOCK_MOVSS) ? 1 : 0;
 	}
 	if (groups & ~(uint32_t)(VCPU_MTD_RIP | VCPU_MTD_FLAGS | VCPU_MTD_INJECT))
-		write_rare(v, b, s, groups);
+		write_rare(b, s, groups);
 	if (groups & VCPU_MTD_INJECT)
 		write_inject(b, s);
-	return 0;
 }
 
 void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
@@ -323,7 +257,7 @@ void svm_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
 	const struct vmcb *b = vmcb_of(v);
 
 	*rip = b->rip;
-	*cs = b->cs.sel;
+	*cs = b->seg[SEG_CS].sel;
 	*cpl = b->cpl;
 }
 

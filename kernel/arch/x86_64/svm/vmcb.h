@@ -50,7 +50,7 @@ struct vmcb {
 	uint64_t clean;
 	uint64_t next_rip;
 	uint8_t pad2[0x400 - 0xd0];
-	struct vcpu_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	struct vcpu_segment seg[SEG_COUNT];
 	uint8_t pad3[0x4cb - 0x4a0];
 	uint8_t cpl;
 	uint8_t pad4[4];
@@ -61,8 +61,7 @@ struct vmcb {
 	uint64_t rsp;
 	uint8_t pad7[0x5f8 - 0x5e0];
 	uint64_t rax;
-	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
-	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	struct vcpu_msrs msr;
 	uint64_t cr2;
 	uint8_t pad8[0x668 - 0x648];
 	uint64_t g_pat;
@@ -71,7 +70,7 @@ struct vmcb {
 _Static_assert(offsetof(struct vmcb, iopm) == 0x40 && offsetof(struct vmcb, v_intr) == 0x60, "APM B-1");
 _Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && offsetof(struct vmcb, np_enable) == 0x90, "APM B-1");
 _Static_assert(offsetof(struct vmcb, event_inj) == 0xa8 && offsetof(struct vmcb, next_rip) == 0xc8, "APM B-1");
-_Static_assert(offsetof(struct vmcb, tr) == 0x490 && offsetof(struct vmcb, efer) == 0x4d0, "APM B-2");
+_Static_assert(offsetof(struct vmcb, seg) == 0x400 && offsetof(struct vmcb, efer) == 0x4d0, "APM B-2");
 _Static_assert(offsetof(struct vmcb, cr4) == 0x548 && offsetof(struct vmcb, rsp) == 0x5d8, "APM B-2");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640 && offsetof(struct vmcb, g_pat) == 0x668, "APM B-2");
 _Static_assert(sizeof(struct vmcb) == 4096, "one page");

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ACPI tables: the CPUs of good ones are found, and whatever is wrong with a table is said, without
+ * a look beyond it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "acpi.h"
+
+#define ROOT_CHECKSUM	       8
+#define ROOT_EXTENDED_CHECKSUM 32
+#define TABLE_CHECKSUM	       9
+#define MADT_HEADER	       44
+
+/* A copy on the heap that ends where the table does: the sanitizer sees each byte read beyond. */
+static uint8_t *exact(const uint8_t *bytes, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1);
+
+	assert_non_null(copy);
+	memcpy(copy, bytes, size);
+	return copy;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	memcpy(at, &value, 4);
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+	memcpy(at, &value, 8);
+}
+
+static void fix_sum(uint8_t *bytes, size_t size, size_t checksum)
+{
+	uint8_t sum = 0;
+
+	bytes[checksum] = 0;
+	for (size_t i = 0; i < size; i++)
+		sum = (uint8_t)(sum + bytes[i]);
+	bytes[checksum] = (uint8_t)-sum;
+}
+
+static void make_root(uint8_t root[36], uint8_t revision, uint32_t rsdt, uint64_t xsdt)
+{
+	memset(root, 0, 36);
+	memcpy(root, "RSD PTR ", 8);
+	root[15] = revision;
+	put32(root + 16, rsdt);
+	if (revision >= 2) {
+		put32(root + 20, 36);
+		put64(root + 24, xsdt);
+	}
+	fix_sum(root, 20, ROOT_CHECKSUM);
+	if (revision >= 2)
+		fix_sum(root, 36, ROOT_EXTENDED_CHECKSUM);
+}
+
+static void make_table(uint8_t *table, uint32_t size, const char *signature)
+{
+	memcpy(table, signature, 4);
+	put32(table + 4, size);
+	fix_sum(table, size, TABLE_CHECKSUM);
+}
+
+static const char *read_root(const uint8_t *bytes, size_t size, struct acpi_root *root)
+{
+	uint8_t *copy = exact(bytes, size);
+	const char *wrong = acpi_read_root(copy, size, root);
+
+	free(copy);
+	return wrong;
+}
+
+static const char *check_table(const uint8_t *bytes, size_t size, const char *signature)
+{
+	uint8_t *copy = exact(bytes, size);
+	const char *wrong = acpi_check_table(copy, size, signature);
+
+	free(copy);
+	return wrong;
+}
+
+static const char *read_cpus(const uint8_t *bytes, size_t size, struct acpi_cpus *cpus)
+{
+	uint8_t *copy = exact(bytes, size);
+	const char *wrong = acpi_read_cpus(copy, size, cpus);
+
+	free(copy);
+	return wrong;
+}
+
+static void the_root_pointer_of_each_revision_is_read(void **unused)
+{
+	uint8_t root[36];
+	struct acpi_root found;
+
+	(void)unused;
+	make_root(root, 0, 0x1ffe0000, 0);
+	assert_null(read_root(root, 20, &found)); /* there may be no more of it */
+	assert_int_equal(found.address, 0x1ffe0000);
+	assert_false(found.wide);
+	make_root(root, 2, 0x1ffe0000, 0x123456789000);
+	assert_null(read_root(root, 36, &found));
+	assert_int_equal(found.address, 0x123456789000);
+	assert_true(found.wide);
+	make_root(root, 2, 0x1ffe0000, 0); /* no XSDT after all */
+	assert_null(read_root(root, 36, &found));
+	assert_int_equal(found.address, 0x1ffe0000);
+	assert_false(found.wide);
+}
+
+static void a_root_pointer_that_is_damaged_is_refused(void **unused)
+{
+	uint8_t root[36];
+	struct acpi_root found;
+
+	(void)unused;
+	for (unsigned i = 0; i < 36; i++) {
+		make_root(root, 2, 0x1000, 0x2000);
+		root[i] ^= 0x40;
+		assert_non_null(read_root(root, 36, &found));
+	}
+	make_root(root, 2, 0x1000, 0x2000);
+	for (size_t size = 0; size < 36; size++)
+		assert_non_null(read_root(root, size, &found));
+	for (uint32_t length = 0; length < 80; length++) {
+		make_root(root, 2, 0x1000, 0x2000);
+		put32(root + 20, length);
+		fix_sum(root, length > 20 && length <= 36 ? length : 36, ROOT_EXTENDED_CHECKSUM);
+		assert_true((read_root(root, 36, &found) == NULL) == (length == 36));
+	}
+	make_root(root, 0, 0, 0);
+	assert_string_equal(read_root(root, 36, &found), "the ACPI root pointer points nowhere");
+	make_root(root, 2, 0, 0);
+	assert_string_equal(read_root(root, 36, &found), "the ACPI root pointer points nowhere");
+}
+
+static void the_search_finds_the_first_good_root_pointer_on_a_boundary(void **unused)
+{
+	uint8_t area[256] = {0}, *copy;
+	struct acpi_root found;
+
+	(void)unused;
+	make_root(area + 8, 0, 0x1000, 0); /* on no boundary */
+	make_root(area + 64, 0, 0x2000, 0);
+	area[64 + ROOT_CHECKSUM]++; /* damaged */
+	make_root(area + 128, 2, 0x3000, 0x4000);
+	make_root(area + 192, 0, 0x5000, 0);
+	assert_true(acpi_find_root(area, sizeof(area), &found));
+	assert_int_equal(found.address, 0x4000);
+	for (size_t size = 0; size < 128 + 36; size++) {
+		copy = exact(area, size);
+		assert_false(acpi_find_root(copy, size, &found));
+		free(copy);
+	}
+}
+
+static void a_root_pointer_at_the_very_end_is_found(void **unused)
+{
+	uint8_t area[84] = {0}, *copy;
+	struct acpi_root found;
+
+	(void)unused;
+	make_root(area + 48, 0, 0x1000, 0);
+	copy = exact(area, 68);
+	assert_true(acpi_find_root(copy, 68, &found));
+	free(copy);
+	copy = exact(area, 67);
+	assert_false(acpi_find_root(copy, 67, &found));
+	free(copy);
+}
+
+static void a_table_needs_its_signature_length_and_checksum(void **unused)
+{
+	uint8_t table[64] = {0};
+
+	(void)unused;
+	table[50] = 7;
+	make_table(table, 64, "APIC");
+	assert_null(check_table(table, 64, "APIC"));
+	assert_true(acpi_has_signature(table, 64, "APIC"));
+	assert_false(acpi_has_signature(table, 35, "APIC"));
+	assert_non_null(check_table(table, 64, "XSDT"));
+	for (size_t size = 0; size < 64; size++)
+		assert_non_null(check_table(table, size, "APIC"));
+	for (unsigned i = 0; i < 64; i++) {
+		table[i] ^= 0x10;
+		assert_non_null(check_table(table, 64, "APIC"));
+		table[i] ^= 0x10;
+	}
+}
+
+static void a_length_out_of_range_is_refused(void **unused)
+{
+	static const struct {
+		uint32_t length;
+		bool good;
+	} cases[] = {{0, false},
+		     {35, false},
+		     {36, true},
+		     {ACPI_TABLE_LIMIT, true},
+		     {ACPI_TABLE_LIMIT + 1, false},
+		     {0xffffffff, false}};
+	uint8_t header[36] = {0};
+	uint32_t length;
+
+	(void)unused;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put32(header + 4, cases[i].length);
+		assert_true((acpi_table_length(header, 36, &length) == NULL) == cases[i].good);
+	}
+	assert_non_null(acpi_table_length(header, 35, &length));
+}
+
+static void entries_of_both_widths_are_read_and_a_rest_is_ignored(void **unused)
+{
+	uint8_t table[36 + 8 * 2 + 7] = {0};
+
+	(void)unused;
+	put32(table + 36, 0x11111111);
+	put32(table + 40, 0x22222222);
+	assert_int_equal(acpi_entry_count(36, false), 0);
+	assert_int_equal(acpi_entry_count(36, true), 0);
+	assert_int_equal(acpi_entry_count(36 + 11, false), 2);
+	assert_int_equal(acpi_entry(table, false, 0), 0x11111111);
+	assert_int_equal(acpi_entry(table, false, 1), 0x22222222);
+	put64(table + 44, 0x3333333333333333);
+	assert_int_equal(acpi_entry_count(sizeof(table), true), 2);
+	assert_int_equal(acpi_entry(table, true, 0), 0x2222222211111111);
+	assert_int_equal(acpi_entry(table, true, 1), 0x3333333333333333);
+}
+
+/* A MADT being put together. */
+static struct {
+	uint8_t bytes[4096];
+	size_t size;
+} madt;
+
+static int setup(void **unused)
+{
+	(void)unused;
+	memset(&madt, 0, sizeof(madt));
+	madt.size = MADT_HEADER;
+	return 0;
+}
+
+static uint8_t *add_entry(uint8_t type, uint8_t length)
+{
+	uint8_t *entry = madt.bytes + madt.size;
+
+	entry[0] = type;
+	entry[1] = length;
+	madt.size += length;
+	return entry;
+}
+
+static void add_lapic(uint8_t id, uint32_t flags)
+{
+	uint8_t *entry = add_entry(0, 8);
+
+	entry[3] = id;
+	put32(entry + 4, flags);
+}
+
+static void add_x2apic(uint32_t id, uint32_t flags)
+{
+	uint8_t *entry = add_entry(9, 16);
+
+	put32(entry + 4, id);
+	put32(entry + 8, flags);
+}
+
+static void enabled_cpus_are_found_and_no_others(void **unused)
+{
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	add_lapic(0, 1);
+	add_entry(1, 12); /* an I/O APIC */
+	add_lapic(2, 1);
+	add_lapic(4, 0); /* not there */
+	add_lapic(6, 2); /* could be brought online later */
+	add_lapic(255, 1);
+	add_x2apic(2, 1); /* again */
+	add_x2apic(300, 3);
+	add_x2apic(301, 2);
+	add_x2apic(0xffffffff, 1);
+	add_entry(4, 6); /* NMI lines */
+	add_lapic(1, 1);
+	assert_null(read_cpus(madt.bytes, madt.size, &cpus));
+	assert_int_equal(cpus.count, 4);
+	assert_int_equal(cpus.left_out, 0);
+	assert_int_equal(cpus.apic_id[0], 0);
+	assert_int_equal(cpus.apic_id[1], 2);
+	assert_int_equal(cpus.apic_id[2], 300);
+	assert_int_equal(cpus.apic_id[3], 1);
+}
+
+static void a_table_without_entries_has_no_cpus(void **unused)
+{
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	assert_null(read_cpus(madt.bytes, MADT_HEADER, &cpus));
+	assert_int_equal(cpus.count, 0);
+	assert_non_null(read_cpus(madt.bytes, MADT_HEADER - 1, &cpus));
+}
+
+static void an_entry_of_length_0_or_1_ends_the_reading(void **unused)
+{
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	for (uint8_t length = 0; length < 2; length++) {
+		setup(NULL);
+		add_lapic(0, 1);
+		add_entry(1, length);
+		madt.size = MADT_HEADER + 8 + 16;
+		assert_non_null(read_cpus(madt.bytes, madt.size, &cpus));
+	}
+}
+
+static void an_entry_that_is_cut_short_is_refused(void **unused)
+{
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	add_lapic(0, 1);
+	add_x2apic(7, 1);
+	for (size_t size = MADT_HEADER; size <= madt.size; size++) {
+		bool whole = size == MADT_HEADER || size == MADT_HEADER + 8 || size == madt.size;
+
+		assert_true((read_cpus(madt.bytes, size, &cpus) == NULL) == whole);
+	}
+}
+
+static void an_entry_too_short_for_its_type_is_refused(void **unused)
+{
+	static const uint8_t types[] = {0, 9}, sizes[] = {8, 16};
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		for (uint8_t length = 2; length <= sizes[i]; length++) {
+			setup(NULL);
+			add_entry(types[i], length);
+			assert_true((read_cpus(madt.bytes, madt.size, &cpus) == NULL) ==
+				    (length == sizes[i]));
+		}
+	}
+}
+
+static void more_cpus_than_fit_are_counted(void **unused)
+{
+	struct acpi_cpus cpus;
+
+	(void)unused;
+	for (unsigned i = 0; i < ACPI_CPUS + 3; i++)
+		add_lapic((uint8_t)i, 1);
+	assert_null(read_cpus(madt.bytes, madt.size, &cpus));
+	assert_int_equal(cpus.count, ACPI_CPUS);
+	assert_int_equal(cpus.left_out, 3);
+	assert_int_equal(cpus.apic_id[ACPI_CPUS - 1], ACPI_CPUS - 1);
+}
+
+/* Deterministic, so that a failure can be repeated (Marsaglia's xorshift). */
+static uint32_t random_below(uint32_t limit)
+{
+	static uint32_t x = 2463534242u;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return x % limit;
+}
+
+static void random_entries_are_never_read_beyond_the_table(void **unused)
+{
+	uint8_t bytes[256];
+	struct acpi_cpus cpus;
+	struct acpi_root root;
+
+	(void)unused;
+	for (unsigned round = 0; round < 20000; round++) {
+		size_t size = random_below(sizeof(bytes));
+		uint8_t *copy;
+
+		for (size_t i = 0; i < size;
+		     i++) /* mostly small: types and lengths that mean something */
+			bytes[i] = (uint8_t)random_below(random_below(4) ? 17 : 256);
+		copy = exact(bytes, size);
+		(void)acpi_read_cpus(copy, size, &cpus);
+		assert_true(cpus.count <= ACPI_CPUS);
+		if (size >= 8)
+			memcpy(copy, "RSD PTR ", 8);
+		(void)acpi_find_root(copy, size, &root);
+		free(copy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_root_pointer_of_each_revision_is_read),
+		cmocka_unit_test(a_root_pointer_that_is_damaged_is_refused),
+		cmocka_unit_test(the_search_finds_the_first_good_root_pointer_on_a_boundary),
+		cmocka_unit_test(a_root_pointer_at_the_very_end_is_found),
+		cmocka_unit_test(a_table_needs_its_signature_length_and_checksum),
+		cmocka_unit_test(a_length_out_of_range_is_refused),
+		cmocka_unit_test(entries_of_both_widths_are_read_and_a_rest_is_ignored),
+		cmocka_unit_test_setup(enabled_cpus_are_found_and_no_others, setup),
+		cmocka_unit_test_setup(a_table_without_entries_has_no_cpus, setup),
+		cmocka_unit_test_setup(an_entry_of_length_0_or_1_ends_the_reading, setup),
+		cmocka_unit_test_setup(an_entry_that_is_cut_short_is_refused, setup),
+		cmocka_unit_test_setup(an_entry_too_short_for_its_type_is_refused, setup),
+		cmocka_unit_test_setup(more_cpus_than_fit_are_counted, setup),
+		cmocka_unit_test(random_entries_are_never_read_beyond_the_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The one place where the two ways of running a guest meet: which one this machine has is decided at boot. */
+#include <hal/hal.h>
+#include "arch.h"
+
+uint8_t guest_vmx;
+
+const char *guest_init(struct percpu *p)
+{
+	struct cpuid c = cpuid(1, 0);
+
+	guest_vmx = CAIRN_VMX && (!CAIRN_SVM || (c.c & 1u << 5));
+	if (!guest_vmx)
+		return svm_init(p);
+	return c.c & 1u << 5 ? vmx_init(p) : "this CPU has no VT-x (VMX); Cairn needs it to run virtual machines";
+}
+
+void hal_vcpu_init(struct ec *v, uint64_t root)
+{
+	v->vmcb_phys = v->phys + PAGE_SIZE_4K;
+	v->fpu_fresh = 1;
+	if (use_vmx())
+		vmx_vcpu_init(v, root);
+	else
+		svm_vcpu_init(v, root);
+}
+
+void hal_vcpu_forget(struct ec *v)
+{
+	if (use_vmx())
+		vmx_vcpu_forget(v);
+}
+
+int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
+{
+	if (!v->state)
+		return -1;
+	if (use_vmx())
+		vmx_vcpu_read(v, class, groups);
+	else
+		svm_vcpu_read(v, class, groups);
+	return 0;
+}
+
+static void write_deadline(struct ec *v)
+{
+	uint64_t deadline = ((const volatile struct vcpu_state *)v->state)->deadline;
+
+	if (deadline)
+		timer_arm(hal_cpu(), &v->deadline, deadline);
+	else
+		timer_cancel(hal_cpu(), &v->deadline);
+}
+
+int hal_vcpu_write(struct ec *v, uint32_t groups)
+{
+	if (!v->state)
+		return -1;
+	if (use_vmx())
+		vmx_vcpu_write(v, groups);
+	else
+		svm_vcpu_write(v, groups);
+	if (groups & VCPU_MTD_CTL)
+		write_deadline(v);
+	return 0;
+}
+
+void guest_flush(struct ec *v)
+{
+	if (use_vmx())
+		vmx_flush(v);
+	else
+		svm_flush(v);
+}
+
+void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
+{
+	if (use_vmx())
+		vmx_interrupted(v, rip, cs, cpl);
+	else
+		svm_interrupted(v, rip, cs, cpl);
+}
