@@ -34,7 +34,6 @@ struct forge_thread {
 	uint64_t rip, rsp, arg;
 	uint64_t fs_base;
 	uint64_t syscall_entry, fault_entry;
-	uint64_t cpu;
 	uint64_t priority; /* 0: a portal handler */
 	uint64_t budget_us, period_us;
 };

@@ -24,8 +24,6 @@ static void start_up(struct vcpu_state *s)
 	set_segment(&s->seg[SEG_CS], 0x9b);
 	set_segment(&s->seg[SEG_LDTR], 0x82);
 	set_segment(&s->seg[SEG_TR], 0x8b);
-	s->gdt_limit = s->idt_limit = 0xffff;
-	s->gdt_base = s->idt_base = 0;
 	s->cr0 = CR0_ET;
 	s->cr3 = s->cr4 = s->efer = s->cr8 = 0;
 	s->dr6 = 0xffff0ff0;

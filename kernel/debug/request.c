@@ -31,7 +31,7 @@ static uint64_t mix_range(uint64_t h, const void *from, const void *end)
 /* What only the holder of the lock changes. */
 static uint64_t mix_other(uint64_t h, const struct ec *e)
 {
-	h = mix_range(mix(h, e->kind), &e->entry_rip, &e->cr3);
+	h = mix(mix(mix(mix(h, e->kind), e->entry_rip), e->entry_rsp), (uint64_t)e->cpu << 32 | e->label);
 	h = mix_range(mix(h, e->cr3), &e->space_slot, &e->vectoring_info);
 	return mix(mix(mix(h, e->budget), e->period), e->phys);
 }

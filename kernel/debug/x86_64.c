@@ -3,18 +3,18 @@
 #include "../arch/x86_64/arch.h"
 #include "debug.h"
 
-#define PTE_P	      (1ul << 0)
-#define PTE_W	      (1ul << 1)
-#define PTE_U	      (1ul << 2)
-#define PTE_PS	      (1ul << 7)
-#define PTE_USED      (3ul << 5) /* accessed, dirty: the CPU's */
-#define PTE_NX	      (1ul << 63)
-#define PTE_ADDRESS   0x000ffffffffff000ul
-#define EPT_EXEC      (1ul << 2)
+#define PTE_P	       (1ul << 0)
+#define PTE_W	       (1ul << 1)
+#define PTE_U	       (1ul << 2)
+#define PTE_PS	       (1ul << 7)
+#define PTE_USED       (3ul << 5) /* accessed, dirty: the CPU's */
+#define PTE_NX	       (1ul << 63)
+#define PTE_ADDRESS    0x000ffffffffff000ul
+#define EPT_EXEC       (1ul << 2)
 #define EPT_WRITE_BACK (6ul << 3)
-#define PTE_POISON    (3ul << 9)
-#define WINDOW_ENTRY  (WINDOW_VA >> 39 & 511)
-#define TABLE_ENTRIES 512u
+#define PTE_POISON     (3ul << 9)
+#define WINDOW_ENTRY   (WINDOW_VA >> 39 & 511)
+#define TABLE_ENTRIES  512u
 
 static const uint64_t *top_table(void)
 {
@@ -137,7 +137,8 @@ enum debug_entry debug_entry(uint64_t w, uint8_t kind, uint8_t level, uint64_t *
 	*rights = RIGHT_READ | (w & PTE_W ? RIGHT_WRITE : 0);
 	if (kind == PT_GUEST && use_vmx()) {
 		*rights |= w & EPT_EXEC ? RIGHT_EXEC : 0;
-		return (w & ~PTE_ADDRESS & ~(PTE_W | EPT_EXEC | PTE_PS)) == (PTE_P | EPT_WRITE_BACK) ? ENTRY_PAGE : ENTRY_OTHER;
+		return (w & ~PTE_ADDRESS & ~(PTE_W | EPT_EXEC | PTE_PS)) == (PTE_P | EPT_WRITE_BACK) ? ENTRY_PAGE
+												     : ENTRY_OTHER;
 	}
 	*rights |= w & PTE_NX ? 0 : RIGHT_EXEC;
 	return (flags & ~(PTE_W | PTE_NX | PTE_PS)) == (PTE_P | PTE_U) ? ENTRY_PAGE : ENTRY_OTHER;
