@@ -37,7 +37,8 @@ static void start_up(struct vcpu_state *s)
 
 static uint64_t random_event(struct thread_state *t)
 {
-	return EVENT_VALID | (uint64_t)below(t, 8) << 8 | below(t, one_in(t, 4) ? 256 : 32);
+	/* Not EVENT_INTR: QEMU delivers it twice and loses the next kick. */
+	return EVENT_VALID | (uint64_t)(2 + below(t, 3)) << 8 | below(t, one_in(t, 4) ? 256 : 32);
 }
 
 static void spoil(struct thread_state *t, struct vcpu_state *s)
@@ -45,6 +46,8 @@ static void spoil(struct thread_state *t, struct vcpu_state *s)
 	uint64_t *words = (uint64_t *)s;
 
 	words[below(t, sizeof(*s) / 8)] = one_in(t, 2) ? random_word(t) : 1ul << below(t, 64);
+	/* Leaving a guest with EFER.LME and without CR4.PAE, QEMU does not load the host's CR0. */
+	s->efer = 0;
 }
 
 static uint32_t now(void)

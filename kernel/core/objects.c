@@ -164,7 +164,8 @@ static int quiet(const struct ec *e)
 {
 	if (e->status == EC_IDLE || e->status == EC_STOPPED)
 		return 1;
-	return e->status == EC_READY && e->suspended && e->root == e && e->leaf == e;
+	/* An orphan has a message in hand, and perhaps callers that wait for it. */
+	return e->status == EC_READY && e->suspended && e->root == e && e->leaf == e && !e->orphan;
 }
 
 static void configure_thread(struct ec *e, const struct plan *p)
@@ -176,6 +177,7 @@ static void configure_thread(struct ec *e, const struct plan *p)
 		e->buffer = hal_window(slots[p->home.frame].base);
 		e->supervisor = c->supervisor < SLOT_COUNT ? (uint32_t)c->supervisor : SLOT_COUNT;
 		e->handler = 1;
+		hal_order(); /* other CPUs' calls look at it (portal_enter): that it is configured, then where */
 		e->status = EC_IDLE;
 	}
 	if (p->mask & THREAD_REGS)

@@ -138,14 +138,16 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 					   struct words m)
 {
 	struct ec *h = hal_window(p->base);
+	uint8_t status = h->status;
 
+	hal_order(); /* one that is not configured yet may become another CPU's at any time */
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
-	if (h->status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
-		return enter_slowly(h, from, p->badge, m);
+	if (status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
+		return status == EC_NEW ? CAIRN_ERR_ABORTED : enter_slowly(h, from, p->badge, m);
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, p->badge, m);
@@ -173,11 +175,17 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 
 static ALWAYS_INLINE status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
 {
-	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
+	const struct slot *s;
+	uint8_t type;
 
-	if (sel >= e->table_count || !s->live)
+	if (sel >= e->table_count)
 		return CAIRN_ERR_CAP;
-	if (s->type != CAP_PORTAL)
+	s = &slots[e->table_first + (uint32_t)sel];
+	type = s->type;
+	hal_order(); /* as in holds_portal */
+	if (!s->live)
+		return CAIRN_ERR_CAP;
+	if (type != CAP_PORTAL)
 		return CAIRN_ERR_TYPE;
 	if (!s->r_signal)
 		return CAIRN_ERR_RIGHTS;
@@ -431,6 +439,23 @@ status_t vcpu_recall(struct ec *v)
 	return CAIRN_OK;
 }
 
+/*
+ * Does entry `index` of the CapTable of `e` hold a Portal? Another CPU may be filling the slot: type first, so that who sees the
+ * new type cannot take the life of what was there before for that of the Portal.
+ */
+static int holds_portal(const struct ec *e, uint64_t index)
+{
+	const struct slot *s;
+	uint8_t type;
+
+	if (index >= e->table_count)
+		return 0;
+	s = &slots[e->table_first + (uint32_t)index];
+	type = s->type;
+	hal_order();
+	return type == CAP_PORTAL && s->live;
+}
+
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 {
 	uint64_t s = v->exit_base + class;
@@ -438,8 +463,8 @@ void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (s >= v->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    hal_vcpu_read(v, class, slots[slot].count) || portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
+	if (!holds_portal(v, s) || hal_vcpu_read(v, class, slots[slot].count) ||
+	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
 
@@ -461,8 +486,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (e->supervisor >= e->table_count || !slot_live(slot) || slots[slot].type != CAP_PORTAL ||
-	    portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
+	if (!holds_portal(e, e->supervisor) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}

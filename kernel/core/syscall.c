@@ -97,13 +97,21 @@ static status_t sys_signal(struct ec *e)
 static int signal_here(struct ec *e)
 {
 	uint64_t sel = ARG1(e);
-	const struct slot *s = &slots[e->table_first + (uint32_t)sel];
+	const struct slot *s;
 	struct ec *t;
+	uint8_t type, status;
 
-	if (sel >= e->table_count || !s->live || s->type != CAP_THREAD || !s->r_signal)
+	if (sel >= e->table_count)
+		return 0;
+	s = &slots[e->table_first + (uint32_t)sel];
+	type = s->type;
+	hal_order(); /* as in holds_portal (portal.c) */
+	if (!s->live || type != CAP_THREAD || !s->r_signal)
 		return 0;
 	t = hal_window(s->base);
-	if (t->cpu != hal_cpu()->index || t->status == EC_NEW) /* one that is new may yet become another CPU's */
+	status = t->status;
+	hal_order(); /* one that is new may yet become another CPU's */
+	if (status == EC_NEW || t->cpu != hal_cpu()->index)
 		return 0;
 	notify(t, s->badge);
 	e->gpr[GPR_RAX] = CAIRN_OK;
