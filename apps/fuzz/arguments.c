@@ -480,6 +480,8 @@ void learn(uint64_t number, const uint64_t a[6], uint64_t status, const uint64_t
 	struct domain_state *d = domain_state();
 	uint64_t s = a[0] < SLOTS ? a[0] : 0;
 
+	if (number == CAIRN_CALL_CPU_START && status == CAIRN_OK)
+		d->started = out[0];
 	if (number == CAIRN_CALL_MC_POISON)
 		d->cursor = status == CAIRN_OK ? out[0] : 0;
 	uint64_t to = number == CAIRN_CALL_RETYPE ? a[4] : a[2];

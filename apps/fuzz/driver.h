@@ -23,6 +23,8 @@ struct domain {
 	unsigned still; /* looks since it last made one */
 };
 extern struct domain domains[DOMAINS];
+/* So many CPUs there are; how often domains may still try to start one. */
+extern unsigned wanted_cpus, cpu_starts;
 
 /* What all of them have made. */
 extern uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks, domains_built;

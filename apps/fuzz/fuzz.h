@@ -19,7 +19,7 @@
 
 /* Pages of a domain's space, behind FORGE_SPACE_VA; its code lies at the server's own addresses, in the first ones. */
 #define PAGE_STATE   256u
-#define STATE_PAGES  4u
+#define STATE_PAGES  3u
 #define PAGE_STACK   272u /* + place */
 #define PAGE_BUFFER  288u /* + place */
 #define PAGE_VCPU    304u /* + n: state pages */
@@ -80,12 +80,12 @@ struct domain_state {
 	uint64_t poison_page, cursor;	   /* of the mc_poison that is on its way */
 	uint64_t cpu_starts;		   /* how often cpu_start may still be tried */
 	uint64_t next_apic;		   /* local APIC id of a CPU that does not run yet, or of one that does */
+	uint64_t started;		   /* index of the CPU that it has started */
 	uint64_t checks;		   /* looks for violations */
 	uint64_t fault, place, line, number; /* the first one: what debug_check said, and after which hypercall */
 	uint64_t revoke;		     /* selector of an Untyped that is used up */
 	struct hint wish;		     /* what was looked for and not found */
 	struct hint hint[SLOTS];
-	uint32_t answered[CAIRN_CALL_COUNT][16];
 	struct thread_state thread[PLACES];
 };
 _Static_assert(sizeof(struct domain_state) <= STATE_PAGES * PAGE_SIZE_4K, "fits its pages");
