@@ -11,7 +11,7 @@ packages=(
 	# boot media
 	grub-pc-bin grub-common xorriso mtools
 	# check
-	clang-format libcmocka-dev libzydis-dev libcapstone-dev
+	clang-format libcmocka-dev libzydis-dev libcapstone-dev python3-capstone python3-pyelftools
 )
 
 missing=()

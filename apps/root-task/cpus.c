@@ -159,9 +159,11 @@ void cpus_start(void)
 {
 	static struct acpi_cpus found;
 	struct acpi_root root;
-	const char *wrong = find_root(&root);
+	const char *wrong;
 
+	report_subject("ACPI", "tables");
 	apic_ids[0] = boot->apic_id;
+	wrong = find_root(&root);
 	if (wrong == NULL)
 		wrong = read_tables(&root, &found);
 	physical_unmap();
@@ -176,6 +178,7 @@ void cpus_start(void)
 			start(found.apic_id[i]);
 	}
 	log_cpus();
+	report_subject("system", "");
 }
 
 uint32_t cpus_running(void)

@@ -11,12 +11,12 @@
 #include <cairn/log.h>
 #include <cairn/runtime.h>
 #include <cairn/types.h>
+#include "requests.h"
 #include "root.h"
 
 #define STACK_PAGES 8u
 #define STACK_SPACING                                                                              \
-	0x10000ul	  /* in WINDOW_STACKS; the stack ends where the next one's place begins */
-#define QUEUE	      16u /* requests of one server that wait */
+	0x10000ul /* in WINDOW_STACKS; the stack ends where the next one's place begins */
 #define WAKE	      1ull
 #define FIRST_REQUEST ROOT_EXIT
 #define REQUEST_FAULT 1u /* in the queue only */
@@ -25,14 +25,6 @@
 
 extern char cairn_handler_trampoline[], cairn_syscall_entry[];
 
-struct request {
-	uint32_t ready; /* 0: empty, 1: being written, 2: to be done */
-	uint32_t generation;
-	uint64_t kind, value[2];
-};
-
-/* The handler threads write, the main thread reads. Who asks too much fills its own places. */
-static struct request queue[SYSTEM_SERVERS][QUEUE];
 static uint32_t handler_thread[CPUS], wake_main;
 
 /* The badge of a server's portal says which life of it speaks. */
@@ -43,22 +35,10 @@ static uint64_t badge_of(const struct server *server)
 
 static bool enqueue(uint64_t badge, uint64_t kind, uint64_t first, uint64_t second)
 {
-	struct request *places = queue[(uint32_t)badge];
+	const struct request request = {
+		.kind = kind, .value = {first, second}, .generation = (uint32_t)(badge >> 32)};
 
-	for (unsigned i = 0; i < QUEUE; i++) {
-		uint32_t empty = 0;
-
-		if (!__atomic_compare_exchange_n(&places[i].ready, &empty, 1, false,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			continue;
-		places[i].generation = (uint32_t)(badge >> 32);
-		places[i].kind = kind;
-		places[i].value[0] = first;
-		places[i].value[1] = second;
-		__atomic_store_n(&places[i].ready, 2, __ATOMIC_RELEASE);
-		return cairn_signal(wake_main) == CAIRN_OK;
-	}
-	return false;
+	return requests_put((uint32_t)badge, &request) && cairn_signal(wake_main) == CAIRN_OK;
 }
 
 static unsigned thread_of(uint64_t rsp)
@@ -329,9 +309,6 @@ static void do_kill(struct vm *vm, bool restart)
 
 static void perform(struct server *server, const struct request *request)
 {
-	/* It was built anew since: what its last life wanted or did is past. */
-	if (request->generation != server->generation)
-		return;
 	switch (request->kind) {
 	case REQUEST_FAULT:
 		if (server->state == SERVER_RUNNING)
@@ -359,25 +336,27 @@ static void perform(struct server *server, const struct request *request)
 	}
 }
 
-static void perform_all(struct server *server)
+/* One request of each server, so that none keeps the others waiting; whether there was any. */
+static bool perform_some(void)
 {
-	struct request *places = queue[server->index], request;
+	struct request request;
+	bool any = false;
 
-	for (unsigned i = 0; i < QUEUE; i++) {
-		if (__atomic_load_n(&places[i].ready, __ATOMIC_ACQUIRE) != 2)
+	for (unsigned i = 0; i < description->server_count; i++) {
+		if (!requests_take(i, servers[i].generation, &request))
 			continue;
-		request = places[i];
-		__atomic_store_n(&places[i].ready, 0, __ATOMIC_RELEASE);
-		perform(server, &request);
+		perform(&servers[i], &request);
+		any = true;
 	}
+	return any;
 }
 
 void supervise(void)
 {
 	end_if_idle();
 	for (;;) {
-		for (unsigned i = 0; i < description->server_count; i++)
-			perform_all(&servers[i]);
+		while (perform_some())
+			;
 		cairn_wait_signals(0);
 	}
 }

@@ -5,14 +5,8 @@
 
 #include <core/ec.h>
 
-/* Looks up selector `sel` of `e`'s CapTable; the slot must hold a capability of `type` with `rights`. */
+/* Looks up selector `sel` of `e`'s CapTable; the slot must hold a capability of `type` (CAP_FREE: any) with `rights`. */
 MUST_USE status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, uint32_t *slot);
-/* Any type. */
-MUST_USE status_t cap_any(const struct ec *e, uint64_t sel, uint32_t *slot);
-/* The slot that (table selector, index) names; *slot may be empty. */
-MUST_USE status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t *slot);
-/* The same, and it must be empty, with room in the tree below `parent`. */
-MUST_USE status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent, uint32_t *slot);
 
 /* ---- untyped.c ---- */
 MUST_USE status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst, uint64_t param);

@@ -6,12 +6,12 @@
 #include <core/ec.h>
 
 #ifdef CAIRN_DEBUG
-/* Performs a hypercall of `e`; while debug_check's DEBUG_WATCH counts, one that is refused must not change any object. */
-MUST_USE status_t debug_perform(status_t (*call)(struct ec *e), struct ec *e);
+/* Performs hypercall `n` of `e`; while debug_check's DEBUG_WATCH counts, one that is refused must not change any object. */
+MUST_USE status_t debug_perform(status_t (*perform)(struct ec *e, uint64_t n), struct ec *e, uint64_t n);
 /* Hypercall debug_check: the first violation; 0: none. The caller holds the lock. */
 MUST_USE status_t debug_check(uint64_t request, uint64_t argument, uint64_t result[3]);
 #else
-#define debug_perform(call, e) (call)(e)
+#define debug_perform(perform, e, n) (perform)(e, n)
 #endif
 
 #endif

@@ -157,6 +157,7 @@ struct cpu {
 	struct ec *nobody;     /* … when that was destroyed */
 	uint32_t ts;	       /* CR0.TS is set: FPU use traps (#NM) */
 	struct ec *last_guest; /* entered here last: another one flushes the guest TLB */
+	uint32_t guest_slot;   /* its guest space */
 	uint64_t guest_flush;  /* generation: a VCpu that has entered with an older one flushes as well */
 	struct ec *list;       /* every configured ec bound to this CPU */
 	struct ec *vmcs;       /* VMX: whose VMCS is current */

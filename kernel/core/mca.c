@@ -26,7 +26,7 @@ static struct {
 
 static void verdict_arm(struct cpu *cpu)
 {
-	timer_arm(cpu, &cpu->verdict, hal_now() + VERDICT_US / 1000 * hal_tsc_khz);
+	timer_arm(cpu, &cpu->verdict, hal_now() + hal_ticks(VERDICT_US));
 }
 
 void mca_bind_here(void)
@@ -215,7 +215,7 @@ static void unlink_structure(uint64_t page)
 	uint32_t s;
 
 	for (s = 1; s < SLOT_COUNT; s++) {
-		if (!slot_page_get(s / SLOTS_PER_PAGE)) {
+		if (!slot_backed(s)) {
 			s |= SLOTS_PER_PAGE - 1;
 			continue;
 		}
@@ -296,7 +296,7 @@ void poison_step(uint64_t page, uint64_t *cursor, struct holder *out)
 		s = 1;
 	}
 	for (n = 0; n < POISON_STEP && s < SLOT_COUNT; n++) {
-		if (!slot_page_get((uint32_t)s / SLOTS_PER_PAGE)) {
+		if (!slot_backed((uint32_t)s)) {
 			s = (s | (SLOTS_PER_PAGE - 1)) + 1;
 			continue;
 		}

@@ -49,19 +49,6 @@ static status_t get_space(const struct ec *self, uint64_t sel, uint8_t kind, uin
 	return hal_page_byte(slots[*slot].base) & PAGE_POISONED ? CAIRN_ERR_BUSY : CAIRN_OK;
 }
 
-/* Is the page somebody's buffer already, through whatever capability? The kernel has one translation for it. */
-static int page_bound(uint64_t base)
-{
-	const struct ec *e;
-	uint32_t i;
-
-	for (i = 0; i < cpu_count; i++)
-		for (e = cpus[i]->list; e; e = e->all_next) /* bounded by the number of execution contexts */
-			if (e->buffer_slot != SLOT_NIL && slots[e->buffer_slot].base == base)
-				return 1;
-	return 0;
-}
-
 static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, uint64_t frame, uint64_t cpu, struct home *h)
 {
 	status_t st = get_space(self, space, PT_HOST, &h->space);
@@ -74,7 +61,8 @@ static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, 
 		return st;
 	if (slots[h->frame].size != PAGE_SIZE_4K || slots[h->frame].device)
 		return CAIRN_ERR_ARG;
-	if (page_bound(slots[h->frame].base) || (hal_page_byte(slots[h->frame].base) & PAGE_POISONED))
+	/* Bound through whatever capability: the kernel has one translation for it. */
+	if (hal_page_byte(slots[h->frame].base) & (PAGE_BOUND | PAGE_POISONED))
 		return CAIRN_ERR_BUSY;
 	h->cpu = (uint32_t)cpu;
 	return cpu < cpu_count ? CAIRN_OK : CAIRN_ERR_CPU;
@@ -84,12 +72,14 @@ static status_t get_home(const struct ec *self, uint64_t space, uint64_t table, 
 static void buffer_bind(uint32_t frame)
 {
 	slots[frame].bound = 1;
+	hal_page_set(slots[frame].base, PAGE_USER | PAGE_BOUND);
 	hal_window_map(slots[frame].base);
 }
 
 static void buffer_unbind(uint32_t frame)
 {
 	slots[frame].bound = 0;
+	hal_page_set(slots[frame].base, (uint8_t)(hal_page_byte(slots[frame].base) & ~PAGE_BOUND));
 	hal_window_unmap(slots[frame].base);
 	ask_all(REQ_FLUSH, PT_HOST);
 }
@@ -112,11 +102,6 @@ static void set_home(struct ec *e, const struct home *h, uint32_t object, uint8_
 	list_insert(&hal_cpu()->list, e);
 }
 
-static uint64_t ticks(uint64_t us)
-{
-	return us * hal_tsc_khz / 1000;
-}
-
 #define TIME_MAX_US 3600000000ull
 
 static status_t check_time(uint64_t priority, uint64_t budget, uint64_t period)
@@ -131,9 +116,9 @@ static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t 
 {
 	chain_update(e); /* suspended or idle: not queued */
 	e->priority = e->effective = (uint32_t)priority;
-	e->budget = e->left = ticks(budget);
-	e->period = ticks(period);
-	e->slice = ticks(SLICE_US);
+	e->budget = e->left = hal_ticks(budget);
+	e->period = hal_ticks(period);
+	e->slice = hal_ticks(SLICE_US);
 	e->period_start = hal_now();
 	e->handler = !priority;
 	e->depth = 0; /* a former handler keeps none of its last caller's */

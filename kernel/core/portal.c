@@ -115,6 +115,7 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 /* The rest of portal_enter: handler `h` is not simply waiting, or there are more words than registers. */
 static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
+	hal_speculation_barrier(); /* `h` is a thread: from here on its pointers are followed */
 	if (!h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
 	if (h->status != EC_IDLE) {
@@ -125,7 +126,7 @@ static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, badge, m);
 	if (!h->suspended) {
-		hal_switch_call(hal_cpu(), from, h);
+		hal_switch_call(hal_cpu(), from, h, from->kind == EC_VCPU);
 		return CAIRN_OK;
 	}
 	h->fpu_fresh = 1;
@@ -151,7 +152,7 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, p->badge, m);
-	hal_switch_call(cpu, from, h);
+	hal_switch_call(cpu, from, h, kind == CALL_EXIT);
 	return CAIRN_OK;
 }
 
@@ -173,15 +174,10 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 	set_results(e, st, &none);
 }
 
-static ALWAYS_INLINE status_t check_call(const struct ec *e, uint64_t sel, uint64_t count)
+static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	const struct slot *s;
-	uint8_t type;
+	uint8_t type = s->type;
 
-	if (sel >= e->table_count)
-		return CAIRN_ERR_CAP;
-	s = &slots[e->table_first + (uint32_t)sel];
-	type = s->type;
 	hal_order(); /* as in holds_portal */
 	if (!s->live)
 		return CAIRN_ERR_CAP;
@@ -196,11 +192,12 @@ void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w
 {
 	struct cpu *cpu = hal_cpu();
 	struct ec *e = cpu->current;
+	const struct slot *p = &slots[hal_select(e->table_first, e->table_count, sel)];
 	struct words m = {w1, w2, w3, w4, count};
-	status_t st = check_call(e, sel, count);
+	status_t st = check_call(p, count);
 
 	if (st == CAIRN_OK)
-		st = portal_enter(cpu, e, &slots[e->table_first + (uint32_t)sel], CALL_MESSAGE, m);
+		st = portal_enter(cpu, e, p, CALL_MESSAGE, m);
 	if (st != CAIRN_OK)
 		call_refused(e, st);
 }
@@ -208,10 +205,8 @@ void portal_call(uint64_t sel, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w
 /* The reply of `h` reaches a thread that called. */
 static inline void reply_message(struct ec *h, struct ec *to, struct words *m)
 {
-	struct words none = {0};
-
 	if (m->count > 4 && hal_copy(h->buffer->words + 4, to->buffer->words + 4, m->count - 4)) {
-		set_results(to, CAIRN_ERR_ABORTED, &none);
+		call_refused(to, CAIRN_ERR_ABORTED);
 		return;
 	}
 	set_results(to, CAIRN_OK, m);
@@ -248,8 +243,7 @@ static void sender_abort(struct ec *from)
 	from->partner = NULL;
 	if (from->call_kind == CALL_MESSAGE) {
 		from->status = EC_READY;
-		from->gpr[GPR_RAX] = CAIRN_ERR_ABORTED;
-		from->gpr[GPR_RDI] = 0;
+		call_refused(from, CAIRN_ERR_ABORTED);
 		chain_update(from->root);
 	} else {
 		/* A fault or an exit that nobody will answer: it stops (stop_dying), and takes its own callers along. */
@@ -440,37 +434,31 @@ status_t vcpu_recall(struct ec *v)
 }
 
 /*
- * Does entry `index` of the CapTable of `e` hold a Portal? Another CPU may be filling the slot: type first, so that who sees the
- * new type cannot take the life of what was there before for that of the Portal.
+ * Another CPU may be filling the slot. Type first: who sees the new one cannot take the life of what was there before for that of
+ * the Portal.
  */
-static int holds_portal(const struct ec *e, uint64_t index)
+static int holds_portal(const struct slot *s)
 {
-	const struct slot *s;
-	uint8_t type;
+	uint8_t type = s->type;
 
-	if (index >= e->table_count)
-		return 0;
-	s = &slots[e->table_first + (uint32_t)index];
-	type = s->type;
 	hal_order();
 	return type == CAP_PORTAL && s->live;
 }
 
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 {
-	uint64_t s = v->exit_base + class;
-	uint32_t slot = v->table_first + (uint32_t)s;
+	uint32_t slot = (uint32_t)hal_select(v->table_first, v->table_count, v->exit_base + class);
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (!holds_portal(v, s) || hal_vcpu_read(v, class, slots[slot].count) ||
+	if (!holds_portal(&slots[slot]) || hal_vcpu_read(v, class, slots[slot].count) ||
 	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
 
 void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t address, int poison)
 {
-	uint32_t slot = e->table_first + e->supervisor;
+	uint32_t slot = (uint32_t)hal_select(e->table_first, e->table_count, e->supervisor);
 	struct words m = {vector | (poison ? 1u << 8 : 0u), error, address, e->rip, MESSAGE_WORDS};
 
 	e->mode = MODE_IRET;
@@ -486,7 +474,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (!holds_portal(e, e->supervisor) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
+	if (!holds_portal(&slots[slot]) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}

@@ -3,11 +3,6 @@
 #include <core/caps.h>
 #include <hal/hal.h>
 
-static uint64_t ticks(uint64_t us)
-{
-	return us * hal_tsc_khz / 1000;
-}
-
 static void run_insert(struct cpu *cpu, struct ec *e)
 {
 	struct ec *head = cpu->run[e->effective];
@@ -211,7 +206,7 @@ void schedule(struct cpu *cpu)
 		charge(cpu, now);
 		next = cpu->ready ? cpu->run[63 - (uint32_t)__builtin_clzll(cpu->ready)] : NULL;
 		if (next && !next->slice) {
-			next->slice = ticks(SLICE_US);
+			next->slice = hal_ticks(SLICE_US);
 			cpu->run[next->effective] = next->run_next; /* round robin */
 			next = next->run_next;
 		}

@@ -16,11 +16,6 @@ void slot_page_set(uint32_t page, int backed)
 	slot_page_backed[page] = (uint8_t)backed;
 }
 
-int slot_page_get(uint32_t page)
-{
-	return slot_page_backed[page];
-}
-
 void slot_insert(uint32_t s, uint32_t parent)
 {
 	uint32_t n = slots[parent].next;

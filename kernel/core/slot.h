@@ -53,9 +53,8 @@ static inline int slot_live(uint32_t s)
 /* May `s` be a slot number at all: below SLOT_COUNT and in a page that a CapTable backs? */
 int slot_backed(uint32_t s);
 
-/* Marks a page of slots (number / SLOTS_PER_PAGE) as backed or not; asks. */
+/* Marks a page of slots (number / SLOTS_PER_PAGE) as backed or not. */
 void slot_page_set(uint32_t page, int backed);
-int slot_page_get(uint32_t page);
 
 /* Puts a cleared slot `s` into the list right behind its parent, live. The caller has filled it. parent may be NIL. */
 void slot_insert(uint32_t s, uint32_t parent);

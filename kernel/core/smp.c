@@ -66,7 +66,7 @@ void mail_serve(struct cpu *cpu)
 static void wait_turn(uint64_t *start, int *pushed, struct cpu *silent)
 {
 	hal_relax();
-	if (hal_now() - *start < PATIENCE_US / 1000 * hal_tsc_khz)
+	if (hal_now() - *start < hal_ticks(PATIENCE_US))
 		return;
 	if (*pushed)
 		hal_panic("a CPU does not answer");

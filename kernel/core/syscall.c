@@ -14,63 +14,49 @@
 #define ARG5(e) ((e)->gpr[GPR_R8])
 #define ARG6(e) ((e)->gpr[GPR_R9])
 
-status_t cap_any(const struct ec *e, uint64_t sel, uint32_t *slot)
-{
-	if (sel >= e->table_count || !slot_live(e->table_first + (uint32_t)sel))
-		return CAIRN_ERR_CAP;
-	*slot = e->table_first + (uint32_t)sel;
-	return CAIRN_OK;
-}
+#define CAP_ANY CAP_FREE /* for cap_get */
 
 status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, uint32_t *slot)
 {
-	status_t st = cap_any(e, sel, slot);
-
-	if (st != CAIRN_OK)
-		return st;
-	if (slots[*slot].type != type)
+	*slot = (uint32_t)hal_select(e->table_first, e->table_count, sel);
+	if (!slot_live(*slot))
+		return CAIRN_ERR_CAP;
+	if (type != CAP_ANY && slots[*slot].type != type)
 		return CAIRN_ERR_TYPE;
 	if (rights & ~slot_rights(*slot))
 		return CAIRN_ERR_RIGHTS;
 	/* A copy of a root stands for the original, which alone counts its entries. At most SLOT_MAX_DEPTH steps. */
 	while (type == CAP_PAGETABLE && !slots[*slot].original)
 		*slot = slots[*slot].parent;
+	hal_speculation_barrier();
 	return CAIRN_OK;
 }
 
-status_t cap_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t *slot)
+/* Slot `index` of CapTable `table`; SLOT_NIL: it has no such one. */
+static uint32_t place(uint32_t table, uint64_t index)
+{
+	return (uint32_t)hal_select(slots[table].first, slots[table].count, index);
+}
+
+/* The empty slot that (table selector, index) names, with room in the tree below `parent`. */
+static status_t empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent, uint32_t *slot)
 {
 	uint32_t t;
 	status_t st = cap_get(e, table, CAP_CAPTABLE, RIGHT_WRITE, &t);
 
 	if (st != CAIRN_OK)
 		return st;
-	if (index >= slots[t].count)
+	*slot = place(t, index);
+	if (*slot == SLOT_NIL)
 		return CAIRN_ERR_ARG;
-	*slot = slots[t].first + (uint32_t)index;
-	return CAIRN_OK;
-}
-
-status_t cap_empty_place(const struct ec *e, uint64_t table, uint64_t index, uint32_t parent, uint32_t *slot)
-{
-	status_t st = cap_place(e, table, index, slot);
-
-	if (st != CAIRN_OK)
-		return st;
 	if (slot_live(*slot))
 		return CAIRN_ERR_BUSY;
 	return slots[parent].depth < SLOT_MAX_DEPTH ? CAIRN_OK : CAIRN_ERR_ARG;
 }
 
-/* The Thread or VCpu object behind a capability. */
-static status_t get_ec(const struct ec *e, uint64_t sel, uint8_t type, uint32_t rights, struct ec **out)
+static struct ec *ec_of(uint32_t slot)
 {
-	uint32_t s;
-	status_t st = cap_get(e, sel, type, rights, &s);
-
-	if (st == CAIRN_OK)
-		*out = hal_window(slots[s].base);
-	return st;
+	return hal_window(slots[slot].base);
 }
 
 static int sys_identify(struct ec *e)
@@ -80,34 +66,27 @@ static int sys_identify(struct ec *e)
 	return 1;
 }
 
-static status_t sys_signal(struct ec *e)
+/*
+ * Hypercalls under the lock. `s` is the slot of the first argument's capability, which is of the type and has the rights that
+ * perform_locked names; each function checks the rest, and then performs.
+ */
+static status_t sys_signal(struct ec *e, uint32_t s)
 {
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_SIGNAL, &s);
-	struct ec *t;
-
-	if (st == CAIRN_OK) {
-		t = hal_window(slots[s].base);
-		st = ask(t->cpu, REQ_NOTIFY, t, slots[s].badge);
-	}
-	return st;
+	(void)e;
+	return ask(ec_of(s)->cpu, REQ_NOTIFY, ec_of(s), slots[s].badge);
 }
 
 /* Without the lock: to a Thread of this CPU. 0: it is not for here, or wrong. */
 static int signal_here(struct ec *e)
 {
-	uint64_t sel = ARG1(e);
-	const struct slot *s;
+	const struct slot *s = &slots[hal_select(e->table_first, e->table_count, ARG1(e))];
+	uint8_t type = s->type, status;
 	struct ec *t;
-	uint8_t type, status;
 
-	if (sel >= e->table_count)
-		return 0;
-	s = &slots[e->table_first + (uint32_t)sel];
-	type = s->type;
 	hal_order(); /* as in holds_portal (portal.c) */
 	if (!s->live || type != CAP_THREAD || !s->r_signal)
 		return 0;
+	hal_speculation_barrier();
 	t = hal_window(s->base);
 	status = t->status;
 	hal_order(); /* one that is new may yet become another CPU's */
@@ -141,140 +120,111 @@ static int sys_wait(struct ec *e)
 	return 1;
 }
 
-static status_t sys_retype(struct ec *e)
+static status_t sys_retype(struct ec *e, uint32_t u)
 {
-	uint32_t u, dst;
-	status_t st = cap_get(e, ARG1(e), CAP_UNTYPED, 0, &u);
+	uint32_t dst;
+	status_t st = empty_place(e, ARG4(e), ARG5(e), u, &dst);
 
-	if (st == CAIRN_OK)
-		st = cap_empty_place(e, ARG4(e), ARG5(e), u, &dst);
 	return st == CAIRN_OK ? cap_retype(u, ARG2(e), ARG3(e), dst, ARG6(e)) : st;
 }
 
-static status_t sys_copy(struct ec *e)
+static status_t sys_copy(struct ec *e, uint32_t src)
 {
-	uint32_t src, dst;
-	status_t st = cap_any(e, ARG1(e), &src);
+	uint32_t dst;
+	status_t st = empty_place(e, ARG2(e), ARG3(e), src, &dst);
 
-	if (st == CAIRN_OK)
-		st = cap_empty_place(e, ARG2(e), ARG3(e), src, &dst);
 	return st == CAIRN_OK ? cap_copy(src, dst, ARG4(e), ARG5(e)) : st;
 }
 
-static status_t sys_move(struct ec *e)
+static status_t sys_move(struct ec *e, uint32_t src)
 {
-	uint32_t src, dst;
-	status_t st = cap_any(e, ARG1(e), &src);
+	uint32_t dst;
+	status_t st = empty_place(e, ARG2(e), ARG3(e), slots[src].parent, &dst);
 
-	if (st == CAIRN_OK)
-		st = cap_empty_place(e, ARG2(e), ARG3(e), slots[src].parent, &dst);
 	return st == CAIRN_OK ? cap_move(src, dst) : st;
 }
 
-static status_t live_place(struct ec *e, uint32_t *s)
+static status_t live_place(const struct ec *e, uint32_t table, uint32_t *s)
 {
-	status_t st = cap_place(e, ARG1(e), ARG2(e), s);
-
-	return st == CAIRN_OK && !slot_live(*s) ? CAIRN_ERR_CAP : st;
+	*s = place(table, ARG2(e));
+	if (*s == SLOT_NIL)
+		return CAIRN_ERR_ARG;
+	return slot_live(*s) ? CAIRN_OK : CAIRN_ERR_CAP;
 }
 
-static status_t sys_delete(struct ec *e)
+static status_t sys_delete(struct ec *e, uint32_t table)
 {
 	uint32_t s;
-	status_t st = live_place(e, &s);
+	status_t st = live_place(e, table, &s);
 
 	return st == CAIRN_OK ? cap_delete(s) : st;
 }
 
-static status_t sys_revoke(struct ec *e)
+static status_t sys_revoke(struct ec *e, uint32_t table)
 {
 	uint32_t s;
-	status_t st = live_place(e, &s);
+	status_t st = live_place(e, table, &s);
 
 	return st == CAIRN_OK ? cap_revoke(s) : st;
 }
 
-static status_t sys_pagetable_link(struct ec *e)
+static status_t sys_pagetable_link(struct ec *e, uint32_t parent)
 {
-	uint32_t parent, child;
-	status_t st = cap_get(e, ARG1(e), CAP_PAGETABLE, RIGHT_CONTROL, &parent);
+	uint32_t child;
+	status_t st = cap_get(e, ARG3(e), CAP_PAGETABLE, RIGHT_CONTROL, &child);
 
-	if (st == CAIRN_OK)
-		st = cap_get(e, ARG3(e), CAP_PAGETABLE, RIGHT_CONTROL, &child);
 	return st == CAIRN_OK ? pt_link(parent, ARG2(e), child) : st;
 }
 
-static status_t sys_map(struct ec *e)
+static status_t sys_map(struct ec *e, uint32_t frame)
 {
-	uint32_t frame, pt, deposit = SLOT_NIL;
-	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
+	uint32_t pt, deposit = SLOT_NIL;
+	status_t st = cap_get(e, ARG2(e), CAP_PAGETABLE, RIGHT_CONTROL, &pt);
 
-	if (st == CAIRN_OK)
-		st = cap_get(e, ARG2(e), CAP_PAGETABLE, RIGHT_CONTROL, &pt);
 	if (st == CAIRN_OK && slots[frame].size == PAGE_SIZE_2M)
 		st = cap_get(e, ARG5(e), CAP_PAGETABLE, RIGHT_CONTROL, &deposit);
 	return st == CAIRN_OK ? frame_map(frame, pt, ARG3(e), ARG4(e), deposit) : st;
 }
 
-static status_t sys_unmap(struct ec *e)
+static status_t sys_unmap(struct ec *e, uint32_t frame)
 {
-	uint32_t frame;
-	status_t st = cap_get(e, ARG1(e), CAP_FRAME, 0, &frame);
-
-	if (st == CAIRN_OK && !pt_hung(frame))
-		st = CAIRN_ERR_STATE;
-	if (st == CAIRN_OK)
-		frame_unmap(frame);
-	return st;
+	(void)e;
+	if (!pt_hung(frame))
+		return CAIRN_ERR_STATE;
+	frame_unmap(frame);
+	return CAIRN_OK;
 }
 
-static status_t sys_thread_configure(struct ec *e)
+static status_t sys_thread_configure(struct ec *e, uint32_t s)
 {
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &s);
-
-	return st == CAIRN_OK ? thread_configure(e, s, ARG2(e)) : st;
-}
-
-static status_t sys_vcpu_configure(struct ec *e)
-{
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, &s);
-
-	return st == CAIRN_OK ? vcpu_configure(e, s) : st;
+	return thread_configure(e, s, ARG2(e));
 }
 
 /* resume and suspend take either a Thread or a VCpu. */
-static status_t get_either(struct ec *e, struct ec **t)
+static status_t ask_either(enum request what, uint32_t s)
 {
-	status_t st = get_ec(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, t);
-
-	return st == CAIRN_ERR_TYPE ? get_ec(e, ARG1(e), CAP_VCPU, RIGHT_CONTROL, t) : st;
+	if (slots[s].type != CAP_THREAD && slots[s].type != CAP_VCPU)
+		return CAIRN_ERR_TYPE;
+	return slots[s].r_control ? ask(ec_of(s)->cpu, what, ec_of(s), 0) : CAIRN_ERR_RIGHTS;
 }
 
-static status_t sys_resume(struct ec *e)
+static status_t sys_resume(struct ec *e, uint32_t s)
 {
-	struct ec *t;
-	status_t st = get_either(e, &t);
-
-	return st == CAIRN_OK ? ask(t->cpu, REQ_RESUME, t, 0) : st;
+	(void)e;
+	return ask_either(REQ_RESUME, s);
 }
 
-static status_t sys_suspend(struct ec *e)
+static status_t sys_suspend(struct ec *e, uint32_t s)
 {
-	struct ec *t;
-	status_t st = get_either(e, &t);
-
-	return st == CAIRN_OK ? ask(t->cpu, REQ_SUSPEND, t, 0) : st;
+	(void)e;
+	return ask_either(REQ_SUSPEND, s);
 }
 
-static status_t sys_portal_create(struct ec *e)
+static status_t sys_portal_create(struct ec *e, uint32_t t)
 {
-	uint32_t t, dst;
-	status_t st = cap_get(e, ARG1(e), CAP_THREAD, RIGHT_CONTROL, &t);
+	uint32_t dst;
+	status_t st = empty_place(e, ARG2(e), ARG3(e), t, &dst);
 
-	if (st == CAIRN_OK)
-		st = cap_empty_place(e, ARG2(e), ARG3(e), t, &dst);
 	if (st == CAIRN_OK && (ARG5(e) & ~(uint64_t)VCPU_MTD_ALL))
 		st = CAIRN_ERR_ARG;
 	if (st != CAIRN_OK)
@@ -290,12 +240,10 @@ static status_t sys_portal_create(struct ec *e)
 	return CAIRN_OK;
 }
 
-static status_t sys_recall(struct ec *e)
+static status_t sys_recall(struct ec *e, uint32_t s)
 {
-	struct ec *v;
-	status_t st = get_ec(e, ARG1(e), CAP_VCPU, RIGHT_SIGNAL, &v);
-
-	return st == CAIRN_OK ? ask(v->cpu, REQ_RECALL, v, 0) : st;
+	(void)e;
+	return ask(ec_of(s)->cpu, REQ_RECALL, ec_of(s), 0);
 }
 
 /* A configured Thread to tell of something: its CPU is known. */
@@ -303,79 +251,58 @@ static status_t get_listener(const struct ec *e, uint64_t sel, uint32_t *slot)
 {
 	status_t st = cap_get(e, sel, CAP_THREAD, RIGHT_SIGNAL, slot);
 
-	if (st == CAIRN_OK && ((const struct ec *)hal_window(slots[*slot].base))->status == EC_NEW)
-		st = CAIRN_ERR_STATE;
-	return st;
+	return st == CAIRN_OK && ec_of(*slot)->status == EC_NEW ? CAIRN_ERR_STATE : st;
 }
 
-static status_t get_irq(struct ec *e, uint32_t *slot, uint64_t *line)
+/* One line of this machine, not a range. */
+static int is_line(uint32_t s)
 {
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_IRQ, RIGHT_CONTROL, &s);
-
-	if (st != CAIRN_OK)
-		return st;
-	*slot = s;
-	*line = slots[s].base;
-	return slots[s].size == 1 && hal_irq_valid(*line) ? CAIRN_OK : CAIRN_ERR_ARG;
+	return slots[s].size == 1 && hal_irq_valid(slots[s].base);
 }
 
-static status_t sys_irq_bind(struct ec *e)
+static status_t sys_irq_bind(struct ec *e, uint32_t s)
 {
-	uint64_t line = 0;
-	uint32_t t, s = 0;
-	status_t st = get_irq(e, &s, &line);
+	uint32_t t;
+	status_t st = is_line(s) ? get_listener(e, ARG2(e), &t) : CAIRN_ERR_ARG;
 
-	if (st == CAIRN_OK)
-		st = get_listener(e, ARG2(e), &t);
 	if (st == CAIRN_OK) {
 		binding_made(s);
-		hal_irq_bind(line, hal_window(slots[t].base), slots[t].badge);
+		hal_irq_bind(slots[s].base, ec_of(t), slots[t].badge);
 	}
 	return st;
 }
 
-static status_t sys_irq_ack(struct ec *e)
+static status_t sys_irq_ack(struct ec *e, uint32_t s)
 {
-	uint64_t line = 0;
-	uint32_t s = 0;
-	status_t st = get_irq(e, &s, &line);
-
-	if (st == CAIRN_OK)
-		hal_irq_unmask(line);
-	return st;
-}
-
-static status_t check_port(struct ec *e)
-{
-	uint64_t port = ARG2(e), width = ARG3(e);
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_IOPORTS, RIGHT_WRITE, &s);
-
-	if (st != CAIRN_OK)
-		return st;
-	if ((width != 1 && width != 2 && width != 4) || port < slots[s].base ||
-	    port + width > slots[s].base + slots[s].size || port > 0xffff)
+	(void)e;
+	if (!is_line(s))
 		return CAIRN_ERR_ARG;
+	hal_irq_unmask(slots[s].base);
 	return CAIRN_OK;
 }
 
-static status_t sys_port_in(struct ec *e)
+static int port_allowed(const struct ec *e, uint32_t s)
 {
-	status_t st = check_port(e);
+	uint64_t port = ARG2(e), width = ARG3(e);
 
-	if (st == CAIRN_OK)
-		e->gpr[GPR_RDI] = hal_port_in(ARG2(e), ARG3(e));
-	return st;
+	return (width == 1 || width == 2 || width == 4) && port <= 0xffff && port >= slots[s].base &&
+	       port + width <= slots[s].base + slots[s].size;
 }
 
-static status_t sys_port_out(struct ec *e)
+static status_t sys_port_in(struct ec *e, uint32_t s)
 {
-	status_t st = check_port(e);
+	if (!port_allowed(e, s))
+		return CAIRN_ERR_ARG;
+	e->gpr[GPR_RDI] = hal_port_in(ARG2(e), ARG3(e));
+	return CAIRN_OK;
+}
 
-	if (st == CAIRN_OK)
-		hal_port_out(ARG2(e), ARG3(e), ARG4(e));
-	return st;
+static status_t sys_port_out(struct ec *e, uint32_t s)
+{
+	if (!port_allowed(e, s))
+		return CAIRN_ERR_ARG;
+	hal_port_out(ARG2(e), ARG3(e), ARG4(e));
+	return CAIRN_OK;
 }
 
 static int sys_set_fs(struct ec *e)
@@ -392,46 +319,39 @@ static int sys_set_fs(struct ec *e)
 	return 1;
 }
 
-static status_t sys_mc_bind(struct ec *e)
+static status_t sys_mc_bind(struct ec *e, uint32_t mc)
 {
-	uint32_t mc, t;
-	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+	uint32_t t;
+	status_t st = get_listener(e, ARG2(e), &t);
 
-	if (st == CAIRN_OK)
-		st = get_listener(e, ARG2(e), &t);
 	if (st == CAIRN_OK) {
 		binding_made(mc);
-		mca_bind(hal_window(slots[t].base), slots[t].badge);
+		mca_bind(ec_of(t), slots[t].badge);
 	}
 	return st;
 }
 
-static status_t sys_mc_harvest(struct ec *e)
+static status_t sys_mc_harvest(struct ec *e, uint32_t mc)
 {
 	uint64_t count = 0, epoch = 0;
-	uint32_t mc;
-	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+	status_t st = CAIRN_ERR_CPU;
 
-	if (st == CAIRN_OK && ARG2(e) >= cpu_count)
-		st = CAIRN_ERR_CPU;
-	if (st == CAIRN_OK)
+	(void)mc;
+	if (ARG2(e) < cpu_count)
 		st = mca_harvest(e, (uint32_t)ARG2(e), ARG3(e), &count, &epoch);
 	e->gpr[GPR_RDI] = count;
 	e->gpr[GPR_RSI] = epoch;
 	return st;
 }
 
-static status_t sys_mc_poison(struct ec *e)
+static status_t sys_mc_poison(struct ec *e, uint32_t mc)
 {
 	struct holder h = {0};
 	uint64_t cursor = ARG3(e);
-	uint32_t mc;
-	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
 
-	if (st == CAIRN_OK && ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) || cursor >= SLOT_COUNT))
-		st = CAIRN_ERR_ARG;
-	if (st != CAIRN_OK)
-		return st;
+	(void)mc;
+	if ((ARG2(e) & (PAGE_SIZE_4K - 1)) || !hal_page_known(ARG2(e)) || cursor >= SLOT_COUNT)
+		return CAIRN_ERR_ARG;
 	poison_step(ARG2(e), &cursor, &h);
 	e->gpr[GPR_RDI] = cursor;
 	e->gpr[GPR_RSI] = h.kind;
@@ -441,44 +361,33 @@ static status_t sys_mc_poison(struct ec *e)
 	return CAIRN_OK;
 }
 
-static status_t sys_mc_thaw(struct ec *e)
+static status_t sys_mc_thaw(struct ec *e, uint32_t mc)
 {
-	struct ec *v;
-	uint32_t mc;
-	status_t st = cap_get(e, ARG1(e), CAP_MACHINECHECK, RIGHT_CONTROL, &mc);
+	uint32_t v;
+	status_t st = cap_get(e, ARG2(e), CAP_VCPU, 0, &v);
 
-	if (st == CAIRN_OK)
-		st = get_ec(e, ARG2(e), CAP_VCPU, 0, &v);
+	(void)mc;
 	if (st == CAIRN_OK && ARG3(e) > mc_epoch)
 		st = CAIRN_ERR_ARG;
-	return st == CAIRN_OK ? ask(v->cpu, REQ_THAW, v, ARG3(e)) : st;
+	return st == CAIRN_OK ? ask(ec_of(v)->cpu, REQ_THAW, ec_of(v), ARG3(e)) : st;
 }
 
 #define APIC_ID_MAX 254u /* 255 means all of them */
 
-static status_t start_cpu(uint64_t apic_id)
+static status_t sys_cpu_start(struct ec *e, uint32_t s)
 {
 	uint32_t i;
 
-	if (apic_id > APIC_ID_MAX)
+	(void)s;
+	if (ARG2(e) > APIC_ID_MAX)
 		return CAIRN_ERR_ARG;
 	for (i = 0; i < cpu_count; i++)
-		if (cpus[i]->apic_id == apic_id)
+		if (cpus[i]->apic_id == ARG2(e))
 			return CAIRN_ERR_BUSY;
 	if (cpu_count == CPU_MAX)
 		return CAIRN_ERR_MEMORY;
-	return hal_cpu_start(cpu_count, (uint32_t)apic_id) ? CAIRN_ERR_CPU : CAIRN_OK;
-}
-
-static status_t sys_cpu_start(struct ec *e)
-{
-	uint32_t s;
-	status_t st = cap_get(e, ARG1(e), CAP_CPUS, RIGHT_CONTROL, &s);
-
-	if (st == CAIRN_OK)
-		st = start_cpu(ARG2(e));
-	e->gpr[GPR_RDI] = st == CAIRN_OK ? cpu_count - 1 : 0;
-	return st;
+	e->gpr[GPR_RDI] = cpu_count;
+	return hal_cpu_start(cpu_count, (uint32_t)ARG2(e)) ? CAIRN_ERR_CPU : CAIRN_OK;
 }
 
 static status_t sys_debug_write(struct ec *e)
@@ -508,56 +417,69 @@ static status_t sys_debug_check(struct ec *e)
 #endif
 }
 
-static status_t sys_none(struct ec *e)
+/*
+ * Which call it is, decided by direct branches: an indirect one could be led elsewhere by whoever trained its prediction.
+ * What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here.
+ */
+static int perform_here(struct ec *e, uint64_t n)
 {
-	(void)e;
-	return CAIRN_ERR_CALL;
+	switch (n) {
+	case CAIRN_CALL_SIGNAL:
+		return signal_here(e);
+	case CAIRN_CALL_WAIT:
+		return sys_wait(e);
+	case CAIRN_CALL_IDENTIFY:
+		return sys_identify(e);
+	case CAIRN_CALL_SET_FS:
+		return sys_set_fs(e);
+	default:
+		return 0;
+	}
 }
 
-typedef status_t (*syscall_fn)(struct ec *e);
+#define PERFORM(name, function, type, rights)                                                                               \
+	case CAIRN_CALL_##name:                                                                                             \
+		st = cap_get(e, ARG1(e), type, rights, &s);                                                                 \
+		return st == CAIRN_OK ? function(e, s) : st
 
-/* call and reply never come here: entry.S */
-static const syscall_fn with_lock[CAIRN_CALL_COUNT] = {
-	[CAIRN_CALL_CALL] = sys_none,
-	[CAIRN_CALL_REPLY] = sys_none,
-	[CAIRN_CALL_IDENTIFY] = sys_none,
-	[CAIRN_CALL_WAIT] = sys_none,
-	[CAIRN_CALL_SET_FS] = sys_none,
-	[CAIRN_CALL_SIGNAL] = sys_signal,
-	[CAIRN_CALL_RETYPE] = sys_retype,
-	[CAIRN_CALL_COPY] = sys_copy,
-	[CAIRN_CALL_MOVE] = sys_move,
-	[CAIRN_CALL_DELETE] = sys_delete,
-	[CAIRN_CALL_REVOKE] = sys_revoke,
-	[CAIRN_CALL_PAGETABLE_LINK] = sys_pagetable_link,
-	[CAIRN_CALL_MAP] = sys_map,
-	[CAIRN_CALL_UNMAP] = sys_unmap,
-	[CAIRN_CALL_THREAD_CONFIGURE] = sys_thread_configure,
-	[CAIRN_CALL_VCPU_CONFIGURE] = sys_vcpu_configure,
-	[CAIRN_CALL_RESUME] = sys_resume,
-	[CAIRN_CALL_SUSPEND] = sys_suspend,
-	[CAIRN_CALL_PORTAL_CREATE] = sys_portal_create,
-	[CAIRN_CALL_RECALL] = sys_recall,
-	[CAIRN_CALL_IRQ_BIND] = sys_irq_bind,
-	[CAIRN_CALL_IRQ_ACK] = sys_irq_ack,
-	[CAIRN_CALL_PORT_IN] = sys_port_in,
-	[CAIRN_CALL_PORT_OUT] = sys_port_out,
-	[CAIRN_CALL_MC_BIND] = sys_mc_bind,
-	[CAIRN_CALL_MC_HARVEST] = sys_mc_harvest,
-	[CAIRN_CALL_MC_POISON] = sys_mc_poison,
-	[CAIRN_CALL_MC_THAW] = sys_mc_thaw,
-	[CAIRN_CALL_DEBUG_WRITE] = sys_debug_write,
-	[CAIRN_CALL_CPU_START] = sys_cpu_start,
-	[CAIRN_CALL_DEBUG_CHECK] = sys_debug_check,
-};
+static status_t perform_locked(struct ec *e, uint64_t n)
+{
+	uint32_t s = SLOT_NIL;
+	status_t st;
 
-/* What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here. */
-static int (*const without_lock[CAIRN_CALL_COUNT])(struct ec *e) = {
-	[CAIRN_CALL_IDENTIFY] = sys_identify,
-	[CAIRN_CALL_SIGNAL] = signal_here,
-	[CAIRN_CALL_WAIT] = sys_wait,
-	[CAIRN_CALL_SET_FS] = sys_set_fs,
-};
+	switch (n) {
+		PERFORM(SIGNAL, sys_signal, CAP_THREAD, RIGHT_SIGNAL);
+		PERFORM(RETYPE, sys_retype, CAP_UNTYPED, 0);
+		PERFORM(COPY, sys_copy, CAP_ANY, 0);
+		PERFORM(MOVE, sys_move, CAP_ANY, 0);
+		PERFORM(DELETE, sys_delete, CAP_CAPTABLE, RIGHT_WRITE);
+		PERFORM(REVOKE, sys_revoke, CAP_CAPTABLE, RIGHT_WRITE);
+		PERFORM(PAGETABLE_LINK, sys_pagetable_link, CAP_PAGETABLE, RIGHT_CONTROL);
+		PERFORM(MAP, sys_map, CAP_FRAME, 0);
+		PERFORM(UNMAP, sys_unmap, CAP_FRAME, 0);
+		PERFORM(THREAD_CONFIGURE, sys_thread_configure, CAP_THREAD, RIGHT_CONTROL);
+		PERFORM(VCPU_CONFIGURE, vcpu_configure, CAP_VCPU, RIGHT_CONTROL);
+		PERFORM(RESUME, sys_resume, CAP_ANY, 0);
+		PERFORM(SUSPEND, sys_suspend, CAP_ANY, 0);
+		PERFORM(PORTAL_CREATE, sys_portal_create, CAP_THREAD, RIGHT_CONTROL);
+		PERFORM(RECALL, sys_recall, CAP_VCPU, RIGHT_SIGNAL);
+		PERFORM(IRQ_BIND, sys_irq_bind, CAP_IRQ, RIGHT_CONTROL);
+		PERFORM(IRQ_ACK, sys_irq_ack, CAP_IRQ, RIGHT_CONTROL);
+		PERFORM(PORT_IN, sys_port_in, CAP_IOPORTS, RIGHT_WRITE);
+		PERFORM(PORT_OUT, sys_port_out, CAP_IOPORTS, RIGHT_WRITE);
+		PERFORM(MC_BIND, sys_mc_bind, CAP_MACHINECHECK, RIGHT_CONTROL);
+		PERFORM(MC_HARVEST, sys_mc_harvest, CAP_MACHINECHECK, RIGHT_CONTROL);
+		PERFORM(MC_POISON, sys_mc_poison, CAP_MACHINECHECK, RIGHT_CONTROL);
+		PERFORM(MC_THAW, sys_mc_thaw, CAP_MACHINECHECK, RIGHT_CONTROL);
+		PERFORM(CPU_START, sys_cpu_start, CAP_CPUS, RIGHT_CONTROL);
+	case CAIRN_CALL_DEBUG_WRITE:
+		return sys_debug_write(e);
+	case CAIRN_CALL_DEBUG_CHECK:
+		return sys_debug_check(e);
+	default: /* call and reply never come here: entry.S */
+		return CAIRN_ERR_CALL;
+	}
+}
 
 #define SYSCALL_LENGTH 2 /* bytes of the instruction */
 
@@ -572,7 +494,7 @@ static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 	lock_take();
 	if (!cpu->disturbed) {
 		e->rip += SYSCALL_LENGTH;
-		st = debug_perform(with_lock[n], e);
+		st = debug_perform(perform_locked, e, n);
 		if (cpu->current == e) /* it may have deleted itself */
 			e->gpr[GPR_RAX] = st;
 	}
@@ -585,6 +507,6 @@ void syscall_dispatch(struct ec *e)
 
 	if (n >= CAIRN_CALL_COUNT)
 		e->gpr[GPR_RAX] = CAIRN_ERR_CALL;
-	else if (!without_lock[n] || !without_lock[n](e))
+	else if (!perform_here(e, n))
 		dispatch_locked(e, n);
 }

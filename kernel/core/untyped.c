@@ -44,7 +44,7 @@ static status_t check_table(uint64_t param)
 	if (!first || first % SLOTS_PER_PAGE || first + count > SLOT_COUNT)
 		return CAIRN_ERR_ARG;
 	for (p = first / SLOTS_PER_PAGE; p < (first + count) / SLOTS_PER_PAGE; p++)
-		if (slot_page_get((uint32_t)p))
+		if (slot_backed((uint32_t)p * SLOTS_PER_PAGE))
 			return CAIRN_ERR_BUSY;
 	return CAIRN_OK;
 }

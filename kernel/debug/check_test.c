@@ -185,9 +185,10 @@ static void contexts(void **state)
 static uint64_t answer;
 static uint8_t *target;
 
-static status_t call_that_changes(struct ec *e)
+static status_t call_that_changes(struct ec *e, uint64_t n)
 {
 	(void)e;
+	(void)n;
 	*target ^= 1;
 	return (status_t)answer;
 }
@@ -197,8 +198,7 @@ static uint64_t watched(uint64_t status, void *changes)
 	answer = status;
 	target = changes;
 	hal_cpu()->current = &driver;
-	driver.gpr[GPR_RAX] = CAIRN_CALL_BASE + CAIRN_CALL_MAP;
-	assert_int_equal(debug_perform(call_that_changes, &driver), status);
+	assert_int_equal(debug_perform(call_that_changes, &driver, CAIRN_CALL_MAP), status);
 	*target ^= 1;
 	must(call2(DEBUG_CHECK, DEBUG_INVARIANTS, 0));
 	return driver.gpr[GPR_RDI];

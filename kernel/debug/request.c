@@ -77,18 +77,18 @@ static void judge(uint64_t number, uint64_t status, uint64_t before, uint64_t af
 		changed = number | status << 32;
 }
 
-status_t debug_perform(status_t (*call)(struct ec *e), struct ec *e)
+status_t debug_perform(status_t (*perform)(struct ec *e, uint64_t n), struct ec *e, uint64_t n)
 {
-	uint64_t number = e->gpr[GPR_RAX] - CAIRN_CALL_BASE, before;
+	uint64_t before;
 	status_t st;
 
-	if (!watching() || number == CAIRN_CALL_DEBUG_CHECK)
-		return call(e);
+	if (!watching() || n == CAIRN_CALL_DEBUG_CHECK)
+		return perform(e, n);
 	before = debug_checksum(e);
-	st = call(e);
+	st = perform(e, n);
 	/* What removed a part only has done a part of its work. */
 	if (st != CAIRN_OK && st != CAIRN_ERR_AGAIN && hal_cpu()->current == e)
-		judge(number, st, before, debug_checksum(e));
+		judge(n, st, before, debug_checksum(e));
 	return st;
 }
 

@@ -15,8 +15,16 @@ void *hal_window(uint64_t phys);
 /* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
 void hal_switch(struct cpu *cpu, struct ec *next);
 /* The same from `from` into its idle handler `h`, which starts with a clean FPU; from a handler whose context ends to `to`. */
-#define hal_switch_call(cpu, from, h) hal_switch(cpu, h)
-#define hal_switch_reply	      hal_switch
+#define hal_switch_call(cpu, from, h, guest) hal_switch(cpu, h)
+#define hal_switch_reply		     hal_switch
+/* The slot of selector `sel` in a table of `count` slots from `first` on, SLOT_NIL (never live) if it has none: found without a
+ * branch, so that no mispredicted one leads out of the table. */
+static inline uint64_t hal_select(uint32_t first, uint32_t count, uint64_t sel)
+{
+	return sel < count ? first + (uint32_t)sel : SLOT_NIL;
+}
+/* Nothing behind it is done on a mere guess about the checks before it. */
+#define hal_speculation_barrier() ((void)0)
 #else
 #include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
 #endif
@@ -44,11 +52,16 @@ void hal_report_fault(uint32_t label, uint64_t vector, uint64_t error, uint64_t 
 /* Says what and where, and stops the machine. */
 _Noreturn void hal_panic(const char *what);
 extern uint64_t hal_tsc_khz;
+static inline uint64_t hal_ticks(uint64_t us)
+{
+	return us * hal_tsc_khz / 1000;
+}
 
 /* ---- Page bytes: what each page of RAM is used as ---- */
 
 #define PAGE_POISONED 0x80u
-#define PAGE_TYPE     0x7fu
+#define PAGE_BOUND    0x20u /* somebody's message buffer or state page */
+#define PAGE_TYPE     0x5fu
 #define PAGE_USER     0u    /* Untyped or Frame memory; else an enum cairn_type, or: */
 #define PAGE_KERNEL   0x40u /* the kernel's own */
 #define PAGE_GUEST_PT 0x41u /* PageTable of a guest space (CAP_PAGETABLE: of a host space) */

@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-#define MULTIBOOT_MAGIC	  0x2badb002u
-#define MULTIBOOT_CMDLINE (1u << 2)
-#define MULTIBOOT_MMAP	  (1u << 6)
+#define MULTIBOOT_MAGIC 0x2badb002u
+#define MULTIBOOT_MMAP	(1u << 6)
 
 struct multiboot_info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;

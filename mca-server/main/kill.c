@@ -71,6 +71,7 @@ void mca_lives(struct mca *mca)
 			continue;
 		v->generation = now;
 		forget(v);
+		v->thawed = 0; /* its new VCpus know of no verdict */
 		if (v->dead)
 			events_add(mca->events, "vm %s lives again", mca->info->vms[i].name);
 		v->dead = false;

@@ -192,25 +192,21 @@ static void thaw(struct mca *mca, uint32_t vm)
 		cannot_thaw(mca, vm, failed);
 		return;
 	}
-	if (v->thawed < mca->state->verdict_epoch)
-		events_add(mca->events, "vm %s thawed", name);
+	events_add(mca->events, "vm %s thawed", name);
 	v->thaw_fails = 0;
 	v->thaw_said = false;
 	v->thawed = mca->state->verdict_epoch;
 }
 
-/*
- * A VM goes on when every exception is decided and its vmm-server has queued what it was told of.
- * It is repeated at each turn, because a VM that is built anew has new vCPUs, which know of no
- * verdict.
+/* A VM goes on when every exception is decided and its vmm-server has queued what it was told of.
  */
 static void thaw_all(struct mca *mca)
 {
-	for (uint32_t i = 0; mca->state->verdict_epoch && i < mca->info->vm_count && i < SYSTEM_VMS;
-	     i++) {
+	for (uint32_t i = 0; i < mca->info->vm_count && i < SYSTEM_VMS; i++) {
 		const struct mca_vm *v = &mca->state->vm[i];
 
-		if (!v->dead && v->kill == MCA_KILL_NONE && !v->owed)
+		if (v->thawed < mca->state->verdict_epoch && !v->dead && v->kill == MCA_KILL_NONE &&
+		    !v->owed)
 			thaw(mca, i);
 	}
 }

@@ -2,6 +2,7 @@
 """Stage build, and the builds that other stages need (each done once)."""
 
 import os
+import re
 
 from .report import TOP, Watch
 from .run import log_path, run, tail
@@ -10,6 +11,8 @@ PRESETS = ("debug", "release", "clang")
 PYTHON = "/usr/bin/python3"
 BUILD_LIMIT = 1200.0
 COMPOSE_LIMIT = 120.0
+# boot.S: labels before the jumps of the two kinds of CPU.
+BOOT_BRANCHES = ("boot_64", "ap_end")
 
 _done = {}
 
@@ -43,12 +46,39 @@ def compose(preset, description, *options):
     return image, reason
 
 
+def indirect_branches(disassembly):
+    """The functions with a call or jump through a register or memory, but for the way from physical to virtual addresses."""
+    function, found = "", set()
+    for line in disassembly.splitlines():
+        heading = re.match(r"[0-9a-f]+ <(\S+)>:$", line)
+        if heading:
+            function = heading[1]
+        elif re.search(r"\t(?:\w+ )*(?:call|jmp)q?\s+\*", line) and function not in BOOT_BRANCHES:
+            found.add(function)
+    return sorted(found)
+
+
+def judge_branches(report, preset):
+    """Nobody can lead the kernel astray who trains the prediction of indirect branches: it has none."""
+    watch, log = Watch(), log_path("build", f"{preset}-disassembly")
+    kernel = os.path.join(directory(preset), "kernel", "kernel.elf")
+    reason = run(["objdump", "-d", "--no-show-raw-insn", kernel], log, COMPOSE_LIMIT)
+    if not reason:
+        with open(log, encoding="utf-8") as file:
+            found = indirect_branches(file.read())
+        reason = f"in {', '.join(found)}: use a switch instead of a table of functions" if found else ""
+    report.judge(f"{preset}: no indirect branches in the kernel", watch.lap(), reason)
+
+
 def stage_build(report):
-    """gcc debug and release, and clang."""
+    """gcc debug and release, and clang; the kernel has no indirect branches."""
     watch = Watch()
     for preset in PRESETS:
         reason = build(preset)
         report.judge(preset, watch.lap(), reason)
+        if not reason:
+            judge_branches(report, preset)
+            watch.lap()
     where = os.path.join(TOP, "build", "check", "init")
     os.makedirs(where, exist_ok=True)
     reason = run([os.path.join(TOP, "init-build.sh"), "-DPRESET=release"],

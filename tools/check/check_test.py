@@ -7,8 +7,18 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, cli, run, source, units
+from check import boots, builds, cli, run, source, units
 from check.report import Report
+
+
+class Disassembly(unittest.TestCase):
+    """What objdump prints of a kernel."""
+
+    def test_indirect_branches(self):
+        direct = "10 <boot_64>:\n  10:\tcall   *%rax\n20 <a>:\n  20:\tcall   10 <boot_64>\n  25:\tret\n"
+        self.assertEqual(builds.indirect_branches(direct), [])
+        for branch in ("jmp    *-0x7fef1438(,%rax,8)", "call   *%rax", "notrack jmp *%rcx", "callq  *0x8(%rdi)"):
+            self.assertEqual(builds.indirect_branches(f"{direct}30 <b>:\n  30:\t{branch}\n"), ["b"])
 
 
 class Tree(unittest.TestCase):

@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, payloads, source, units
+from . import boots, builds, paths, payloads, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -18,6 +18,7 @@ STAGES = {
     "python": units.stage_python,
     "unit": units.stage_unit,
     "target": boots.stage_target,
+    "paths": paths.stage_paths,
     "payload": payloads.stage_payload,
     "iso": boots.stage_iso,
     "scenarios": boots.stage_scenarios,

@@ -39,11 +39,11 @@ function(_cairn_c_and_asm target)
 	target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:ASM>:-g>")
 endfunction()
 
-# Kernel code: freestanding, no red zone, general registers only, linked in the top 2 GiB.
+# Kernel code: freestanding, no red zone, general registers only, no indirect branches, linked in the top 2 GiB.
 function(cairn_kernel_flags target)
 	_cairn_c_and_asm(${target} -std=c11 -O2 -g -fno-common ${CAIRN_WARNINGS} ${CAIRN_BARE}
 		${CAIRN_PREFIX}
-		-ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fstack-usage)
+		-ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-jump-tables -fstack-usage)
 	target_compile_definitions(${target} PRIVATE ${CAIRN_DEFINES})
 	target_include_directories(${target} PRIVATE
 		${CMAKE_SOURCE_DIR}/kernel/abi ${CAIRN_GENERATED})

@@ -18,6 +18,7 @@ SAMPLES = 20
 
 def fatal_once(stage: Stage, mode: str) -> None:
     start(stage)
+    stage.anywhere = mode == "sleep"  # else it meets the CPU that the victim keeps busy
     victim = stage.start_victim(HIT, mode, "fatal")
     spa = stage.system_physical(HIT, victim.gpa)
     stage.at_random()

@@ -104,6 +104,7 @@ class Machine:
         if not shutil.which(QEMU):
             raise SimulateError(f"{QEMU} is not installed: run tools/install-deps.sh")
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.serial_log.unlink(missing_ok=True)  # _follow must not take the last run's for this one's
         # Not in the build directory: the name of a Unix socket has at most 107 characters.
         self._sockets = pathlib.Path(tempfile.mkdtemp(prefix="cairn-"))
         console, own, others = (self._sockets / name for name in ("console", "qmp", "inject"))

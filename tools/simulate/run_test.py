@@ -9,6 +9,7 @@ import tempfile
 import tomllib
 import types
 import unittest
+from unittest import mock
 
 from simulate import bench, cli, machine, run
 from simulate.errors import SimulateError
@@ -186,6 +187,15 @@ class Emulator(unittest.TestCase):
         self.assertIn("-icount shift=0,sleep=off", text)
         self.assertNotIn("unix:", text)
         self.assertNotIn("socket,", text)
+
+    def test_a_measured_run_shows_nothing_of_the_last_one(self):
+        with tempfile.TemporaryDirectory() as name, mock.patch.object(machine, "QEMU", "true"):
+            directory = pathlib.Path(name)
+            (directory / "serial.log").write_text("bench signal 1\n")
+            with machine.Machine(machine.Settings(icount=True, kernel=pathlib.Path("k")), directory) as started:
+                assert started.console
+                started.console.settimeout(60.0)
+                self.assertEqual(started.console.recv(100), b"")
 
     def test_a_dead_machine_has_no_state(self):
         process = subprocess.Popen(["/bin/true"])

@@ -91,7 +91,6 @@ struct boot_info {
 	uint64_t memory_size; /* bytes of RAM the kernel found */
 	uint64_t debug;	      /* 1: debug build */
 	uint64_t rsdp;	      /* physical address of the ACPI root pointer, if the boot loader told it; else 0 */
-	char cmdline[480];    /* the boot loader's, without the file name */
 	struct boot_untyped untyped[BOOT_UNTYPED];
 };
 _Static_assert(sizeof(struct boot_info) <= 4096, "one page");

@@ -8,6 +8,13 @@
 #include <cairn/boot.h>
 #include "x86.h"
 
+/* SDM vol. 3, 8.7. */
+struct tss {
+	uint32_t reserved;
+	uint64_t rsp0, rsp1, rsp2, reserved1, ist[7], reserved2;
+	uint16_t reserved3, io_map;
+} __attribute__((packed));
+
 /* Everything one CPU needs; cpu comes first: GS points to it. */
 struct percpu {
 	struct cpu cpu;
@@ -16,7 +23,7 @@ struct percpu {
 	uint32_t banks;		  /* of machine-check registers */
 	uint64_t mc_rip, mc_addr; /* of the last record in the kernel */
 	uint64_t gdt[8];
-	uint8_t tss[104] __attribute__((aligned(16)));
+	struct tss tss __attribute__((aligned(16)));
 	uint8_t mc_alternate[512] __attribute__((aligned(16))); /* to leave a #MC that hit while RSP was the user's */
 	uint8_t host_vmcb[4096] __attribute__((aligned(4096)));
 	uint8_t host_save[4096] __attribute__((aligned(4096))); /* SVM: VM_HSAVE_PA; VMX: VMXON region */
@@ -60,8 +67,14 @@ void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
 /* ---- fpu.c ---- */
-/* Turns the FPU of this CPU on, XSAVE where there is any; the first call decides for all CPUs. */
-void fpu_init(void);
+/* Turns the FPU of this CPU on, XSAVE where there is any; the first one decides for all. */
+void fpu_init(int first);
+
+/*
+ * Makes other instructions of those at `from` to `to`: a prefix, 0F, opcode, and ModRM, to whose reg field `reg` is added. Only
+ * on the boot tables, which let the kernel write its text.
+ */
+void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg);
 
 /* ---- paging.c ---- */
 struct ram {
@@ -99,7 +112,6 @@ void irq_window(void);
 /* ---- guest.c: the backend of this machine ---- */
 /* Turns it on, on each CPU; a sentence that says what is missing, or NULL. */
 const char *guest_init(struct percpu *p);
-void guest_flush(struct ec *v);
 /* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
 void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
 extern uint8_t guest_vmx; /* 1: VMX, 0: SVM; known to entry.S */

@@ -28,26 +28,6 @@ boot_entry:
 	bt $29, %edx
 	jnc no_long_mode
 
-	/* Identity map of the first 4 GiB in 2 MiB pages; the same first GiB at KERNEL_BASE. */
-	mov $PHYS(boot_pd), %ebx
-	mov $0x83, %eax                  /* present, write, large */
-	mov $2048, %ecx
-1:	mov %eax, (%ebx)
-	movl $0, 4(%ebx)
-	add $0x200000, %eax
-	add $8, %ebx
-	loop 1b
-	mov $PHYS(boot_pdpt), %ebx
-	mov $PHYS(boot_pd) + 3, %eax
-	mov $4, %ecx
-2:	mov %eax, (%ebx)
-	add $0x1000, %eax
-	add $8, %ebx
-	loop 2b
-	movl $PHYS(boot_pd) + 3, PHYS(boot_pdpt_high) + 510 * 8
-	movl $PHYS(boot_pdpt) + 3, PHYS(boot_pml4)
-	movl $PHYS(boot_pdpt_high) + 3, PHYS(boot_pml4) + 511 * 8
-
 	mov $PHYS(boot_pml4), %eax
 	mov %eax, %cr3
 	mov %cr4, %eax
@@ -65,16 +45,14 @@ boot_entry:
 
 no_long_mode:
 	mov $PHYS(no_long_mode_text), %esi
-3:	lodsb
-	test %al, %al
-	jz 4f
+	mov $no_long_mode_end - no_long_mode_text, %ecx
 	mov $0x3f8, %dx
-	outb %al, %dx
-	jmp 3b
+	rep outsb
 4:	hlt
 	jmp 4b
 no_long_mode_text:
-	.asciz "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
+	.ascii "cairn: this CPU has no 64-bit mode; Cairn needs an x86-64 CPU\r\n"
+no_long_mode_end:
 
 	.code64
 boot_64:
@@ -147,16 +125,28 @@ boot_gdt_pointer:
 	.word 23
 	.long PHYS(boot_gdt)
 
-	.bss
+	/* Identity map of the first 4 GiB in 2 MiB pages (present, write, large); the same first GiB at KERNEL_BASE. */
+	.data
 	.align 4096
 boot_pml4:
-	.skip 4096
-boot_pdpt:
-	.skip 4096
+	.quad PHYS(boot_pdpt) + 3
+	.fill 510, 8, 0
+	.quad PHYS(boot_pdpt_high) + 3
 boot_pdpt_high:
-	.skip 4096
+	.fill 510, 8, 0
+	.quad PHYS(boot_pd) + 3, 0
+boot_pdpt:
+	.quad PHYS(boot_pd) + 3, PHYS(boot_pd) + 0x1003, PHYS(boot_pd) + 0x2003, PHYS(boot_pd) + 0x3003
+	.fill 508, 8, 0
 boot_pd:
-	.skip 4 * 4096
+	.set page, 0
+	.rept 2048
+	.quad page * 0x200000 + 0x83
+	.set page, page + 1
+	.endr
+
+	.bss
+	.align 16
 	.skip 4096
 boot_stack_end:
 	.section .note.GNU-stack, "", @progbits

@@ -15,7 +15,7 @@
 static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
 static uint32_t ram_count, device_count;
 static struct boot_info info;
-static uint64_t image_size;
+static uint64_t image_size, top; /* top: the end of RAM */
 extern char kernel_end[], ap_start[], ap_end[];
 
 static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
@@ -51,6 +51,7 @@ static void ram_add(uint64_t base, uint64_t end)
 	if (end > WINDOW_LIMIT)
 		end = WINDOW_LIMIT;
 	region_add(ram, &ram_count, base, end);
+	top = end > top ? end : top;
 	region_take(device, &device_count, base, end);
 }
 
@@ -75,25 +76,6 @@ static void read_memory_map(const struct multiboot_info *mb)
 		}
 		at += m->size + 4;
 	}
-}
-
-/* QEMU puts the file's name first. */
-static void read_cmdline(const struct multiboot_info *mb)
-{
-	const char *s = (const char *)(uint64_t)mb->cmdline, *p;
-	uint32_t n = 0;
-
-	if (!(mb->flags & MULTIBOOT_CMDLINE) || !mb->cmdline)
-		return;
-	for (p = s; *p && *p != ' '; p++)
-		if (*p == '/') {
-			while (*s && *s != ' ')
-				s++;
-			s += *s == ' ';
-			break;
-		}
-	while (*s && n < sizeof(info.cmdline) - 1)
-		info.cmdline[n++] = *s++;
 }
 
 static uint64_t check_image(void)
@@ -123,17 +105,6 @@ static uint64_t choose_carve(uint64_t size)
 	if (!best)
 		hal_panic("too little memory for the kernel's tables");
 	return best;
-}
-
-static uint64_t memory_top(void)
-{
-	uint64_t top = 0;
-	uint32_t i;
-
-	for (i = 0; i < ram_count; i++)
-		if (ram[i].end > top)
-			top = ram[i].end;
-	return top;
 }
 
 static void mark(uint64_t base, uint64_t end, uint8_t byte)
@@ -200,44 +171,29 @@ static void make_root_table(struct ram *from, uint32_t count)
 	boot_self.table_count = root_slots;
 }
 
-#define BOOT_TABLES 32u
-static struct {
-	uint64_t prefix;
-	uint32_t slot;
-	uint8_t level;
-} tables[BOOT_TABLES];
-static uint32_t table_count;
+#define ROOT_LIMIT (1ul << 30) /* one level-2 table covers what boot maps for the root-task */
 
-/* The level-1 table for `va` in the root-task's space, made when needed. */
-static uint32_t table_for(uint64_t va)
+static uint32_t level2, level1[512];
+
+static uint32_t make_table(uint32_t parent, uint64_t index, uint64_t level)
 {
-	uint32_t parent = root_slot(ROOT_SPACE), i, level;
+	uint32_t t = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, level, new_sel());
 
-	for (level = 3; level >= 1; level--) {
-		uint64_t prefix = va >> (12 + 9 * level);
-
-		for (i = 0; i < table_count; i++)
-			if (tables[i].level == level && tables[i].prefix == prefix)
-				break;
-		if (i == BOOT_TABLES)
-			hal_panic("the root-task's segments lie too far apart");
-		if (i == table_count) {
-			tables[i].prefix = prefix;
-			tables[i].level = (uint8_t)level;
-			tables[i].slot = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, level, new_sel());
-			table_count++;
-			if (pt_link(parent, prefix & 511, tables[i].slot) != CAIRN_OK)
-				hal_panic("the root-task's segments overlap");
-		}
-		parent = tables[i].slot;
-	}
-	return parent;
+	if (pt_link(parent, index, t) != CAIRN_OK)
+		hal_panic("the root-task's tables cannot be made");
+	return t;
 }
 
 static void map_page(uint64_t va, uint32_t frame, uint32_t rights)
 {
-	if (va >= USER_END || frame_map(frame, table_for(va), va >> 12 & 511, rights, SLOT_NIL) != CAIRN_OK)
-		hal_panic("the root-task's segments overlap or are out of range");
+	uint64_t i = va >> 21;
+
+	if (va >= ROOT_LIMIT)
+		hal_panic("the root-task's segments do not lie in the first GiB");
+	if (!level1[i])
+		level1[i] = make_table(level2, i, 1);
+	if (frame_map(frame, level1[i], va >> 12 & 511, rights, SLOT_NIL) != CAIRN_OK)
+		hal_panic("the root-task's segments overlap");
 }
 
 static void map_segments(const struct image_header *h)
@@ -302,7 +258,8 @@ static void make_root_task(const struct image_header *h)
 	static uint64_t page[512];
 
 	next_sel = ROOT_UNTYPED + info.untyped_count;
-	make(ROOT_UNTYPED, CAP_PAGETABLE, 0, 4 | (uint64_t)PT_HOST << 8 | 1ull << 32, ROOT_SPACE);
+	i = make(ROOT_UNTYPED, CAP_PAGETABLE, 0, 4 | (uint64_t)PT_HOST << 8 | 1ull << 32, ROOT_SPACE);
+	level2 = make_table(make_table(i, 0, 3), 0, 2);
 	map_page(ROOT_IMAGE_VA, make(ROOT_IMAGE, CAP_FRAME, PAGE_BITS_4K, 0, new_sel()), RIGHT_READ);
 	map_segments(h);
 	fresh_page(ROOT_BUFFER_VA, RIGHT_READ | RIGHT_WRITE, ROOT_BUFFER);
@@ -362,7 +319,7 @@ static void largest_first(void)
 void boot_main(uint32_t magic, const struct multiboot_info *mb)
 {
 	static struct image_header header;
-	uint64_t carve, top;
+	uint64_t carve;
 	const char *missing;
 
 	serial_init();
@@ -376,10 +333,8 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	if (magic != MULTIBOOT_MAGIC)
 		hal_panic("started by something that is no multiboot1 boot loader");
 	read_memory_map(mb);
-	read_cmdline(mb);
 	image_size = check_image();
 	__builtin_memcpy(&header, (const void *)IMAGE_PHYS, sizeof(header));
-	top = memory_top();
 	ram_take(LOW_MEMORY, image_phys(kernel_end));
 	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
 	carve = choose_carve(carve_size(top));

@@ -64,17 +64,9 @@ uint64_t idt_base(void)
 	return (uint64_t)idt;
 }
 
-static void put64(uint8_t *p, uint64_t v)
-{
-	uint32_t i;
-
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
 static void tables_init(struct percpu *p)
 {
-	uint64_t tss = (uint64_t)p->tss;
+	uint64_t tss = (uint64_t)&p->tss;
 	struct pointer *gdtr = (struct pointer *)p->cpu.gdtr;
 	struct pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
 	uint64_t mc_top = (uint64_t)p->ist_mc + IST_SIZE - 16;
@@ -86,12 +78,12 @@ static void tables_init(struct percpu *p)
 	p->gdt[5] = 0x00affb000000ffff; /* user code */
 	p->gdt[6] = 103 | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
 	p->gdt[7] = tss >> 32;
-	put64(p->tss + 4, p->cpu.stack_top);
-	put64(p->tss + 36 + 8 * (IST_DF - 1), (uint64_t)p->ist_df + IST_SIZE);
-	put64(p->tss + 36 + 8 * (IST_NMI - 1), (uint64_t)p->ist_nmi + IST_SIZE);
-	put64(p->tss + 36 + 8 * (IST_MC - 1), mc_top);
+	p->tss.rsp0 = p->cpu.stack_top;
+	p->tss.ist[IST_DF - 1] = (uint64_t)p->ist_df + IST_SIZE;
+	p->tss.ist[IST_NMI - 1] = (uint64_t)p->ist_nmi + IST_SIZE;
+	p->tss.ist[IST_MC - 1] = mc_top;
 	*(uint64_t *)mc_top = (uint64_t)&p->cpu;
-	p->tss[102] = 104; /* no I/O bitmap: no user ports */
+	p->tss.io_map = sizeof(p->tss); /* none: no user ports */
 
 	*gdtr = (struct pointer){sizeof(p->gdt) - 1, (uint64_t)p->gdt};
 	__asm__ volatile("lgdt %0; lidt %1" : : "m"(*gdtr), "m"(idtr));
@@ -113,7 +105,6 @@ static void control_registers(void)
 		cr4 |= CR4_UMIP;
 	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP) & ~(CR0_TS | 1ul << 2 | 3ul << 29));
 	write_cr4(cr4);
-	fpu_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
 	wrmsr(MSR_STAR, (uint64_t)0x1b << 48 | (uint64_t)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
@@ -158,6 +149,8 @@ void cpu_init(struct percpu *p)
 	tables_init(p);
 	panic_has_idt = 1;
 	control_registers();
+	fpu_init(!p->cpu.index);
+	speculation_init(!p->cpu.index);
 	wrmsr(MSR_GS_BASE, (uint64_t)&p->cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);

@@ -93,6 +93,7 @@ resume:
 	mov EC_RIP(%rax), %rcx
 	mov EC_RFLAGS(%rax), %r11
 	LOAD rax, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r12, r13, r14, r15
+	CLEAR_BUFFERS
 	.globl sysret_window, sysret_window_end
 sysret_window:                                   /* CPL 0 with the user's RSP from here */
 	LOAD rax, rsp, rax
@@ -108,6 +109,7 @@ resume_handler:
 	.irp r, ebx, ebp, r12d, r13d, r14d, r15d
 	xor %\r, %\r
 	.endr
+	CLEAR_BUFFERS
 	.globl handler_window, handler_window_end
 handler_window:                                  /* CPL 0 with the user's RSP from here */
 	mov EC_ENTRY_RSP(%rax), %rsp
@@ -146,6 +148,7 @@ resume_iret:
 	pushq $SEL_UCODE
 	pushq EC_RIP(%rax)
 	LOAD rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rax
+	CLEAR_BUFFERS
 	swapgs
 	iretq
 
@@ -171,6 +174,7 @@ trap_common:
 	testb $3, 24(%rsp)
 	jz trap_from_kernel
 	swapgs
+	lfence                                   /* GS, whichever way the branch was guessed (CVE-2019-1125) */
 	push %rax
 	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
 	STORE rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
@@ -194,6 +198,7 @@ trap_common:
 
 /* In the kernel: an interrupt in idle or in irq_window, or a bug. Only what C may change is saved. */
 trap_from_kernel:
+	lfence
 	PUSH_ALL
 	mov %rsp, %rdi                           /* struct trap_frame */
 	call trap_kernel
@@ -248,4 +253,9 @@ irq_window:
 	nop
 	cli
 	ret
+
+	.section .rodata
+	.globl verw_selector
+verw_selector:
+	.word SEL_KDATA
 	.section .note.GNU-stack, "", @progbits

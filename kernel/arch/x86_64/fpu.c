@@ -4,7 +4,7 @@
 
 #define CPUID1_XSAVE   (1u << 26) /* ECX */
 #define CPUIDD_OPT     (1u << 0)  /* leaf 0Dh, subleaf 1, EAX: XSAVEOPT */
-#define MODRM_XSAVE    4	  /* 0F AE with this in ModRM.reg; FXSAVE is /0, FXRSTOR /1 */
+#define MODRM_XSAVE    4	  /* 0F AE with this in ModRM.reg: FXSAVE is 0, XRSTOR 5, and FXRSTOR 1 */
 #define MODRM_XSAVEOPT 6
 
 /*
@@ -13,9 +13,9 @@
  */
 const uint8_t clean_fpu[FPU_CLEAN] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f};
 
-extern uint8_t *const sites_save[], *const sites_restore[], *const sites_end[];
+extern uint8_t *const sites_save[], *const sites_restore[], *const sites_verw[];
 
-static uint64_t xcr0; /* 0: this machine has no XSAVE, or nobody asked yet */
+static uint64_t xcr0;
 
 /* The most of AVX-512, AVX and SSE that fits. Nothing else: MPX, PKRU and AMX would be more state, and PKRU is about rights. */
 static uint64_t choose(void)
@@ -34,19 +34,20 @@ static uint64_t choose(void)
 	return 3;
 }
 
-/* Each site is REX.W 0F AE ModRM. The boot tables still let the kernel write its text. */
-static void patch(uint8_t *const *from, uint8_t *const *to, uint32_t reg)
+void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg)
 {
-	for (; from < to; from++)
+	for (; from < to; from++) {
+		(*from)[2] = opcode;
 		(*from)[3] |= (uint8_t)(reg << 3);
+	}
 }
 
-void fpu_init(void)
+void fpu_init(int first)
 {
 	if (!(cpuid(1, 0).c & CPUID1_XSAVE) || cpuid(0, 0).a < 0xd)
 		return;
 	write_cr4(read_cr4() | CR4_OSXSAVE);
-	if (xcr0) { /* further CPUs follow the first */
+	if (!first) {
 		xsetbv(xcr0);
 		return;
 	}
@@ -55,6 +56,6 @@ void fpu_init(void)
 	 * XSAVEOPT may leave out what is as XRSTOR last loaded it, if that was at CPL 0 and from the same address. Nobody else
 	 * writes to an area after its context's first use, which is an XRSTOR of clean_fpu; guests have no XRSTOR.
 	 */
-	patch(sites_save, sites_restore, cpuid(0xd, 1).a & CPUIDD_OPT ? MODRM_XSAVEOPT : MODRM_XSAVE);
-	patch(sites_restore, sites_end, MODRM_XSAVE);
+	patch(sites_save, sites_restore, 0xae, cpuid(0xd, 1).a & CPUIDD_OPT ? MODRM_XSAVEOPT : MODRM_XSAVE);
+	patch(sites_restore, sites_verw, 0xae, MODRM_XSAVE);
 }

@@ -3,6 +3,8 @@
 #include <hal/hal.h>
 #include "arch.h"
 
+#define BACKEND(call) (use_vmx() ? vmx_##call : svm_##call)
+
 uint8_t guest_vmx;
 
 const char *guest_init(struct percpu *p)
@@ -19,10 +21,7 @@ void hal_vcpu_init(struct ec *v, uint64_t root)
 {
 	v->vmcb_phys = v->phys + PAGE_SIZE_4K;
 	v->fpu_fresh = 1;
-	if (use_vmx())
-		vmx_vcpu_init(v, root);
-	else
-		svm_vcpu_init(v, root);
+	BACKEND(vcpu_init(v, root));
 }
 
 void hal_vcpu_forget(struct ec *v)
@@ -35,10 +34,7 @@ int hal_vcpu_read(struct ec *v, uint32_t class, uint32_t groups)
 {
 	if (!v->state)
 		return -1;
-	if (use_vmx())
-		vmx_vcpu_read(v, class, groups);
-	else
-		svm_vcpu_read(v, class, groups);
+	BACKEND(vcpu_read(v, class, groups));
 	return 0;
 }
 
@@ -56,27 +52,24 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 {
 	if (!v->state)
 		return -1;
-	if (use_vmx())
-		vmx_vcpu_write(v, groups);
-	else
-		svm_vcpu_write(v, groups);
+	BACKEND(vcpu_write(v, groups));
 	if (groups & VCPU_MTD_CTL)
 		write_deadline(v);
 	return 0;
 }
 
-void guest_flush(struct ec *v)
+void guest_changed(struct cpu *cpu, struct ec *next)
 {
+	speculation_guest(cpu, next);
+	cpu->last_guest = next;
+	next->flush_seen = cpu->guest_flush;
 	if (use_vmx())
-		vmx_flush(v);
+		vmx_flush(next);
 	else
-		svm_flush(v);
+		svm_flush(next);
 }
 
 void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl)
 {
-	if (use_vmx())
-		vmx_interrupted(v, rip, cs, cpl);
-	else
-		svm_interrupted(v, rip, cs, cpl);
+	BACKEND(interrupted(v, rip, cs, cpl));
 }

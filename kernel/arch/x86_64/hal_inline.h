@@ -4,6 +4,7 @@
 #define ARCH_HAL_INLINE_H
 
 #include <core/ec.h>
+#include "speculation.h"
 #include "x86.h"
 
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
@@ -12,7 +13,7 @@ extern const uint8_t clean_fpu[FPU_CLEAN];
 /* Rare halves, in cpu.c and guest.c. */
 void fpu_trap_next(struct cpu *cpu);
 void fpu_untrap(struct cpu *cpu);
-void guest_flush(struct ec *v);
+void guest_changed(struct cpu *cpu, struct ec *next);
 
 static inline struct cpu *hal_cpu(void)
 {
@@ -20,6 +21,19 @@ static inline struct cpu *hal_cpu(void)
 
 	__asm__("mov %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct cpu, self)));
 	return cpu;
+}
+
+static inline uint64_t hal_select(uint32_t first, uint32_t count, uint64_t sel)
+{
+	uint64_t slot = first + sel;
+
+	__asm__("cmp %2, %1; cmovae %3, %0" : "+r"(slot) : "r"(sel), "r"((uint64_t)count), "r"((uint64_t)SLOT_NIL) : "cc");
+	return slot;
+}
+
+static inline void hal_speculation_barrier(void)
+{
+	__asm__ volatile("lfence" : : : "memory");
 }
 
 static inline void *hal_window(uint64_t phys)
@@ -94,6 +108,8 @@ static inline void switch_space(struct cpu *cpu, struct ec *next)
 		cpu->cr3 = next->cr3;
 		write_cr3(next->cr3);
 		clear_selectors();
+		if (__builtin_expect(speculation & SPECULATION_SPACE, 0))
+			speculation_space(cpu);
 	}
 }
 
@@ -107,9 +123,7 @@ static inline void switch_rest(struct cpu *cpu, struct ec *next)
 	if (next->kind == EC_THREAD) {
 		switch_fs(next);
 	} else if (next != cpu->last_guest || next->flush_seen != cpu->guest_flush) {
-		cpu->last_guest = next;
-		next->flush_seen = cpu->guest_flush;
-		guest_flush(next);
+		guest_changed(cpu, next);
 	}
 }
 
@@ -121,10 +135,10 @@ static inline void hal_switch(struct cpu *cpu, struct ec *next)
 }
 
 /* From a thread or VCpu that called, faulted or exited to its handler, which starts clean. */
-static inline void hal_switch_call(struct cpu *cpu, struct ec *from, struct ec *h)
+static inline void hal_switch_call(struct cpu *cpu, struct ec *from, struct ec *h, int guest)
 {
 	switch_space(cpu, h);
-	if (cpu->fpu_owner == from && from->kind == EC_THREAD) { /* as nearly always, and CR0.TS is clear then */
+	if (!guest && __builtin_expect(cpu->fpu_owner == from, 1)) { /* CR0.TS is clear then */
 		fpu_save(from);
 		fpu_load_clean(cpu, h);
 	} else {

@@ -31,3 +31,15 @@
 	pop %\r
 	.endr
 .endm
+
+/*
+ * Last before user level or a guest: nothing, or, where speculation_init says so, VERW, which then clears the CPU's buffers of
+ * what the kernel handled. Loads nothing after it but what is the next context's own. ZF changes.
+ */
+.macro CLEAR_BUFFERS
+.Lclear\@:
+	nopw verw_selector(%rip)
+	.pushsection .sites.verw, "a"
+	.quad .Lclear\@
+	.popsection
+.endm

@@ -20,7 +20,7 @@
 #define IMAGE_PTS 4u /* 8 MiB */
 #define SLOT_PTS  (SLOT_COUNT / SLOTS_PER_PAGE / 512u)
 
-#define PAGE_NO_RAM 0x7fu /* in the page bytes only */
+#define PAGE_NO_RAM 0x5fu /* in the page bytes only */
 
 static uint64_t pml4[512] __attribute__((aligned(4096)));
 static uint64_t pdpt_high[512] __attribute__((aligned(4096)));

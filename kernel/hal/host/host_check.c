@@ -251,8 +251,8 @@ static void check_chain(const struct cpu *cpu, const struct ec *e)
 		claim(listed(cpu, i) && i->status == EC_QUEUED && i->partner == e);
 	if (e->status == EC_IDLE)
 		claim(e->handler && !e->caller && !e->queue_head && e->root == e && !e->orphan);
-	claim(e->queued == (e->priority && e->root == e && leaf->status == EC_READY && !leaf->suspended && !leaf->held &&
-			    !e->throttled));
+	claim(e->queued ==
+	      (e->priority && e->root == e && leaf->status == EC_READY && !leaf->suspended && !leaf->held && !e->throttled));
 	claim(e->effective >= e->priority && (!e->orphan || e->handler));
 }
 
@@ -298,7 +298,7 @@ static void check_contexts(void)
 	for (i = 0; i < HOST_LINES; i++)
 		if (host.line[i].thread)
 			claim(owner[host_page(((uint8_t *)host.line[i].thread - (uint8_t *)hal_window(HOST_RAM_BASE)) +
-					    HOST_RAM_BASE)] == CAP_THREAD);
+					      HOST_RAM_BASE)] == CAP_THREAD);
 	mca_notify(); /* to memory that is still a Thread */
 }
 
@@ -328,4 +328,3 @@ uint64_t host_hash(void)
 	}
 	return h;
 }
-

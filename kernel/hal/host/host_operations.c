@@ -112,7 +112,8 @@ static uint64_t op_link(void)
 {
 	uint32_t level = 1 + host_any(3), kind = host_any(2);
 
-	return call3(PAGETABLE_LINK, pick_pt(level + 1, kind), host_any(8) ? host_any(4) : host_any(520), pick_pt(level, kind));
+	return call3(PAGETABLE_LINK, pick_pt(level + 1, kind), host_any(8) ? host_any(4) : host_any(520),
+		     pick_pt(level, kind));
 }
 
 /* A 2 MiB Frame that hangs nowhere, if there is one. */
@@ -130,7 +131,8 @@ static uint64_t pick_large(void)
 
 static uint64_t op_map(void)
 {
-	uint64_t rights = host_any(4) ? RIGHT_READ | host_any(8) : host_any(16), f = host_any(3) ? pick(CAP_FRAME) : pick_large();
+	uint64_t rights = host_any(4) ? RIGHT_READ | host_any(8) : host_any(16),
+		 f = host_any(3) ? pick(CAP_FRAME) : pick_large();
 	uint32_t kind = host_any(2), level = f < ROOT_SLOTS && SLOT(f).size == PAGE_SIZE_2M ? 2 : 1, tries;
 	uint64_t deposit = pick_pt(1, kind);
 
@@ -246,7 +248,8 @@ static uint64_t thread_calls(struct ec *e)
 		thread_fault(e, host_any(32), 0, 0, 0);
 		return CAIRN_OK;
 	case 1:
-		return ec_call(e, CAIRN_CALL_WAIT, host_any(4) ? host_any(4) * (host.now + host_any(100000)) : 1, 0, 0, 0, 0, 0);
+		return ec_call(e, CAIRN_CALL_WAIT, host_any(4) ? host_any(4) * (host.now + host_any(100000)) : 1, 0, 0, 0, 0,
+			       0);
 	case 2:
 		return ec_call(e, CAIRN_CALL_SIGNAL, pick(CAP_THREAD), 0, 0, 0, 0, 0);
 	case 3:
@@ -286,10 +289,10 @@ static const struct {
 	uint32_t weight;
 	int partly; /* refused, it may have done a part of its work; or the caller's registers tell of it */
 } operations[] = {
-	{"retype", op_retype, 8, 0},	{"copy", op_copy, 4, 0},	{"move", op_move, 2, 0},    {"delete", op_delete, 4, 1},
-	{"revoke", op_revoke, 2, 1},	{"link", op_link, 6, 0},	{"map", op_map, 6, 0},	    {"unmap", op_unmap, 2, 0},
-	{"thread", op_thread, 5, 0},	{"vcpu", op_vcpu, 3, 0},	{"portal", op_portal, 5, 0}, {"state", op_state, 5, 0},
-	{"bind", op_bind, 2, 0},	{"poison", op_poison, 2, 0},	{"recall", op_recall, 1, 0}, {"run", op_run, 12, 1},
+	{"retype", op_retype, 8, 0}, {"copy", op_copy, 4, 0},	  {"move", op_move, 2, 0},     {"delete", op_delete, 4, 1},
+	{"revoke", op_revoke, 2, 1}, {"link", op_link, 6, 0},	  {"map", op_map, 6, 0},       {"unmap", op_unmap, 2, 0},
+	{"thread", op_thread, 5, 0}, {"vcpu", op_vcpu, 3, 0},	  {"portal", op_portal, 5, 0}, {"state", op_state, 5, 0},
+	{"bind", op_bind, 2, 0},     {"poison", op_poison, 2, 0}, {"recall", op_recall, 1, 0}, {"run", op_run, 12, 1},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 #define WEIGHTS	   69u

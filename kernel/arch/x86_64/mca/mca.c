@@ -222,11 +222,6 @@ static void clear_banks(uint32_t banks)
 		wrmsr(MSR_MC0_CTL + 1 + 4 * (uint32_t)__builtin_ctz(banks), 0);
 }
 
-static uint64_t us_ticks(uint64_t us)
-{
-	return us * hal_tsc_khz / 1000;
-}
-
 /*
  * Where the hardware broadcasts machine checks, the CPUs meet before they look at their banks and before they clear them and
  * leave: a fatal error of one stops all, and a bank that several share shows its error to each. One that does not come is
@@ -243,14 +238,14 @@ static void meet(struct cpu *cpu, uint64_t mcg_status, uint32_t stage)
 	/* One that has not come (stage before MEET_ARRIVED) is not waited for a second time. */
 	for (i = 0; i < cpu_count; i++)
 		while (__atomic_load_n(&cpus[i]->mc_stage, __ATOMIC_ACQUIRE) == stage - 1 &&
-		       rdtsc() - start < us_ticks(MEET_US))
+		       rdtsc() - start < hal_ticks(MEET_US))
 			hal_relax();
 }
 
 /* Has nobody found the error that brought this CPU here at `arrived`? Another may find it later than that. */
 static int unexplained(uint64_t arrived)
 {
-	return (int64_t)(arrived - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE)) > (int64_t)us_ticks(LATE_US);
+	return (int64_t)(arrived - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE)) > (int64_t)hal_ticks(LATE_US);
 }
 
 /* Did hal_copy consume the error? Then only that copy fails. */

@@ -23,6 +23,7 @@ svm_resume:
 	cmp 0(%rsp), %rax
 	ja 1f
 	mov 8(%rsp), %rax
+	CLEAR_BUFFERS
 	sti                                      /* V_INTR_MASKING: host IF says whether interrupts exit */
 	vmload %rax
 	vmrun %rax

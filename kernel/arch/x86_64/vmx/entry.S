@@ -20,7 +20,9 @@ vmx_resume:
 	mov %rcx, %cr2
 	mov EC_STATE(%rax), %rcx
 	push %rcx                                /* 0(%rsp): the state page; RSP is the host's RSP of the VMCS */
+	CLEAR_BUFFERS
 	LOAD rcx, rax, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rcx
+	CLEAR_BUFFERS
 	.globl vmx_window, vmx_window_end, vmx_abort
 vmx_window:                                      /* all general registers but RSP are the guest's from here on */
 	cmpb $0, %gs:CPU_RESCHED

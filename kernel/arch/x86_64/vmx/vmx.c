@@ -153,7 +153,7 @@ static void write_host(const struct ec *v)
 	vmwrite(HOST_CR3, v->cr3);
 	vmwrite(HOST_CR4, read_cr4());
 	vmwrite(HOST_GS_BASE, (uint64_t)&p->cpu);
-	vmwrite(HOST_TR_BASE, (uint64_t)p->tss);
+	vmwrite(HOST_TR_BASE, (uint64_t)&p->tss);
 	vmwrite(HOST_GDTR_BASE, (uint64_t)p->gdt);
 	vmwrite(HOST_IDTR_BASE, idt_base());
 	vmwrite(HOST_RSP, p->cpu.stack_top - 8);
