@@ -2,7 +2,6 @@
 /* The CPUs of the machine: found in the firmware's ACPI tables, and started before anything is
  * built. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
@@ -142,19 +141,6 @@ static void log_cpus(void)
 	cairn_log("%s", line);
 }
 
-/* `maxcpus=N` in the boot loader's command line: so many at most. */
-static uint32_t most(void)
-{
-	static const char option[] = "maxcpus=";
-	char line[sizeof(boot->cmdline)];
-	const char *found;
-
-	memcpy(line, boot->cmdline, sizeof(line));
-	line[sizeof(line) - 1] = 0;
-	found = strstr(line, option);
-	return found != NULL ? (uint32_t)strtoul(found + strlen(option), NULL, 10) : CPUS;
-}
-
 void cpus_start(void)
 {
 	static struct acpi_cpus found;
@@ -174,7 +160,7 @@ void cpus_start(void)
 	if (found.left_out != 0)
 		cairn_log("%u CPU(s) more than %u are left out", found.left_out, ACPI_CPUS);
 	for (uint32_t i = 0; i < found.count; i++) {
-		if (found.apic_id[i] != boot->apic_id && running < most())
+		if (found.apic_id[i] != boot->apic_id)
 			start(found.apic_id[i]);
 	}
 	log_cpus();

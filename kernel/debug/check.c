@@ -104,7 +104,7 @@ static enum debug_fault check_object(const struct slot *c)
 		REQUIRE((hal_page_byte(a) & PAGE_TYPE) == byte, DEBUG_OVERLAP, a);
 		expected.objects++;
 		if (c->type == CAP_CAPTABLE) {
-			REQUIRE(slot_page_get(page) && debug_slots_at(page, a), DEBUG_WINDOW, a);
+			REQUIRE(slot_backed(page * SLOTS_PER_PAGE) && debug_slots_at(page, a), DEBUG_WINDOW, a);
 			expected.slots++;
 			page++;
 		} else {
@@ -138,7 +138,7 @@ static enum debug_fault check_window(void)
 			if (f)
 				return f;
 		} else if (c->type == CAP_FRAME && c->bound) {
-			REQUIRE(debug_in_window(c->base), DEBUG_WINDOW, c->base);
+			REQUIRE(debug_in_window(c->base) && (hal_page_byte(c->base) & PAGE_BOUND), DEBUG_WINDOW, c->base);
 			expected.window++;
 		}
 	}

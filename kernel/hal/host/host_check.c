@@ -24,8 +24,7 @@ uint32_t host_page(uint64_t phys)
 /* Is slot `s` backed? Only the root table and the far range ever are. */
 static int there(uint32_t s)
 {
-	return (s >= ROOT_FIRST && s < ROOT_FIRST + ROOT_SLOTS) ||
-	       (s >= FAR && s < FAR + FAR_SLOTS && slot_page_get(s / SLOTS_PER_PAGE));
+	return (s >= ROOT_FIRST && s < ROOT_FIRST + ROOT_SLOTS) || (s >= FAR && s < FAR + FAR_SLOTS && slot_backed(s));
 }
 
 #define for_each_slot(s)                                                                                                    \
@@ -107,7 +106,8 @@ static void check_pages(void)
 		uint64_t at = HOST_RAM_BASE + p * PAGE_SIZE_4K;
 		uint8_t type = owner[p] == CAP_FRAME ? PAGE_USER : owner[p];
 
-		claim(hal_page_byte(at) == (type | (host_poisoned[p] ? PAGE_POISONED : 0)));
+		claim(hal_page_byte(at) ==
+		      (type | (host_poisoned[p] ? PAGE_POISONED : 0) | (bound_page[p] ? PAGE_BOUND : 0)));
 		claim(host_in_window(at) == (bound_page[p] || (type && type != CAP_CAPTABLE)));
 	}
 }
