@@ -90,11 +90,9 @@ int main(void)
 	cairn_log("%lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
 		  boot->debug ? "debug" : "release");
 	space_adopt(&root_space, &root_domain, ROOT_SPACE);
-	if (!slots_init() || !memory_init())
+	if (!slots_init() || !memory_init() || !image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");
 	cpus_start();
-	if (!image_open() || !open_description())
-		finish(BUILD_FAILED, "the boot image cannot be used");
 	cairn_log("system %s: %u server(s), %u VM(s)", description->name, description->server_count,
 		  description->vm_count);
 	if (!supervisor_start() || !build_all())

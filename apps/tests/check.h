@@ -28,6 +28,7 @@ void suite_isolation(void);
 void suite_leaks(void);
 void suite_time(void);
 void suite_limits(void);
+void suite_cpus(void);
 void suite_fpu(void);
 void suite_vcpu(void);
 void suite_lifetimes(void);
@@ -42,6 +43,15 @@ void suite_coverage(void);
 
 /* Sets memory aside that suite_poison may ruin. arena_end: physical address behind the arena. */
 void poison_prepare(uint64_t arena_end);
+/* A Frame of it, and the address of its page; it must not be used again. */
+uint64_t poison_frame(uint64_t *page);
+/* Takes back what poison_frame gave. */
+void poison_release(void);
+/* Poisons a page for good, wherever it is mapped. */
+cairn_status_t poison_page(uint64_t page);
+
+/* The test of all registers, by threads and guests of one CPU. */
+void isolation_on(uint64_t cpu);
 
 /* Runs one test in the arena and takes back all it made. */
 void in_arena(void (*test)(void));

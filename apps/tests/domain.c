@@ -4,10 +4,10 @@
 #include <cairn/hypercalls.h>
 #include "domain.h"
 
-#define PATIENCE 5000u /* times 200 microseconds */
+#define PATIENCE 50000u /* times 200 microseconds */
 
 /* The code's page and its data, the data in this server's space as well. */
-static struct isolation *make_space(struct forge_space *space)
+static struct isolation *make_space(struct forge_space *space, uint64_t *first)
 {
 	uint64_t code = forge_frame();
 	struct isolation *here = NULL;
@@ -19,8 +19,10 @@ static struct isolation *make_space(struct forge_space *space)
 		uint64_t frame = forge_frame();
 		void *window = forge_window(frame);
 
-		if (page == 1)
+		if (page == 1) {
 			here = window; /* the next ones follow */
+			*first = frame;
+		}
 		forge_space_map(space, frame, page, RIGHT_READ | RIGHT_WRITE);
 	}
 	return here;
@@ -31,7 +33,7 @@ void domain_make_all(struct domain *domain, const uint8_t *entry, const struct f
 	struct forge_thread config = *more;
 	struct forge_space space;
 
-	domain->data = make_space(&space);
+	domain->data = make_space(&space, &domain->frame);
 	domain->captable = forge_captable(32);
 	config.space = space.root;
 	config.captable = domain->captable;

@@ -13,7 +13,8 @@ extern const uint8_t isolation_code[];
 extern const uint8_t isolation_thread[], isolation_new_thread[], isolation_call[],
 	isolation_fault[];
 extern const uint8_t isolation_called[], isolation_ud2[], isolation_guest[], isolation_new_guest[];
-extern const uint8_t isolation_busy[], isolation_stuck[];
+extern const uint8_t isolation_busy[], isolation_stuck[], isolation_count[], isolation_calls[];
+extern const uint8_t isolation_exits[];
 
 /* The address of a place, and of the data, in such a space. */
 static inline uint64_t domain_address(const uint8_t *place)
@@ -33,12 +34,13 @@ uint64_t domain_make(struct isolation **data, const uint8_t *entry,
 /* The same; also its message buffer and its CapTable. */
 struct domain {
 	uint64_t thread, captable;
+	uint64_t frame; /* selector: the first page of its data, which it has a copy of */
 	struct isolation *data;
 	struct message_buffer *buffer;
 };
 void domain_make_all(struct domain *domain, const uint8_t *entry, const struct forge_thread *more);
 
-/* Waits at most a few seconds for a word to be another one than this. */
+/* Waits at most some seconds for a word to be another one than this. */
 bool domain_wait(const volatile uint64_t *word, uint64_t other_than);
 
 #endif

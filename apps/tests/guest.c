@@ -140,6 +140,8 @@ static uint64_t make_space(struct guest *guest)
 
 		if (page == 0)
 			guest->memory = here; /* the next ones follow */
+		if ((page + 1) << 12 == GUEST_CODE + PAGE_SIZE_4K)
+			guest->data = frame;
 		forge_must(
 			cairn_map(copy, level1, page + 1, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC, 0),
 			"mapping a guest's page");
@@ -175,6 +177,7 @@ void guest_make(struct guest *guest, const uint8_t *code, unsigned pages, unsign
 	if (number == GUESTS)
 		forge_must(CAIRN_ERR_MEMORY, "finding a number for a guest");
 	guests[number] = guest;
+	guest->root = root;
 	guest->vcpu = forge_select();
 	forge_must(cairn_retype(forge_used(), CAP_VCPU, 0, SEL_CAPTABLE, guest->vcpu, 0),
 		   "making a VCpu");

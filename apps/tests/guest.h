@@ -15,6 +15,8 @@ struct guest {
 	uint64_t vcpu, entry; /* selector; offset in the code */
 	volatile struct vcpu_state *state;
 	uint8_t *memory; /* guest-physical 0x1000, GUEST_PAGES long */
+	uint64_t data;	 /* selector: its first page behind the code, which it has a copy of */
+	uint64_t root;	 /* selector: of its space */
 	struct worker handler;
 	/* How often each class exited. */
 	volatile uint64_t exits[EXIT_CLASSES];

@@ -82,6 +82,36 @@ isolation_busy:
 2:	incq	DATA(ISOLATION_TURNS)
 	jmp	1b
 
+	/* A thread or a guest that writes to its data for ever. */
+	.globl	isolation_count
+isolation_count:
+	incq	DATA(ISOLATION_TURNS)
+	jmp	isolation_count
+
+	/* A thread that makes one hypercall again and again, and counts what is answered. */
+	.globl	isolation_calls
+isolation_calls:
+	movq	DATA(ISOLATION_IN + 8 * 0), %rax
+	movq	DATA(ISOLATION_IN + 8 * 7), %rdi
+	movq	DATA(ISOLATION_IN + 8 * 6), %rsi
+	movq	DATA(ISOLATION_IN + 8 * 2), %rdx
+	movq	DATA(ISOLATION_IN + 8 * 10), %r10
+	movq	DATA(ISOLATION_IN + 8 * 8), %r8
+	movq	DATA(ISOLATION_IN + 8 * 9), %r9
+	syscall
+	andl	$15, %eax
+	leaq	DATA(ISOLATION_STATUS), %rcx
+	incq	(%rcx, %rax, 8)
+	incq	DATA(ISOLATION_TURNS)
+	jmp	isolation_calls
+
+	/* A guest that exits for ever. */
+	.globl	isolation_exits
+isolation_exits:
+	cpuid
+	incq	DATA(ISOLATION_TURNS)
+	jmp	isolation_exits
+
 	/* A guest that does nothing at all, with its interrupts off. */
 	.globl	isolation_stuck
 isolation_stuck:

@@ -29,6 +29,7 @@
 #define ISOLATION_DR7B	 0x570
 #define ISOLATION_CR3B	 0x578
 #define ISOLATION_CR4B	 0x580
+#define ISOLATION_STATUS 0x600 /* how often each status was answered */
 #define ISOLATION_FPU	 0x1000
 #define ISOLATION_FPU2	 0x2000
 #define ISOLATION_PAGES	 4u /* with the code */
@@ -55,7 +56,9 @@ struct isolation {
 	uint64_t pad4[4], msr_found[ISOLATION_MSRS], pad5[6];
 	uint64_t cr2, dr6, dr7, pad6;
 	uint64_t cr2_found, dr6_found, dr7_found, cr3_found, cr4_found;
-	uint8_t stack[0x1000 - ISOLATION_CR4B - 8];
+	uint64_t pad7[15];
+	volatile uint64_t status[16];
+	uint8_t stack[0x1000 - ISOLATION_STATUS - 8 * 16];
 	uint8_t fpu[4096], fpu_found[4096];
 };
 _Static_assert(offsetof(struct isolation, in) == ISOLATION_IN, "isolation.S");
@@ -63,6 +66,7 @@ _Static_assert(offsetof(struct isolation, out) == ISOLATION_OUT, "isolation.S");
 _Static_assert(offsetof(struct isolation, msr) == ISOLATION_MSR, "isolation.S");
 _Static_assert(offsetof(struct isolation, cr2) == ISOLATION_CR2, "isolation.S");
 _Static_assert(offsetof(struct isolation, cr4_found) == ISOLATION_CR4B, "isolation.S");
+_Static_assert(offsetof(struct isolation, status) == ISOLATION_STATUS, "isolation.S");
 _Static_assert(sizeof(struct isolation) == (ISOLATION_PAGES - 1) * 4096, "isolation.S");
 #endif
 

@@ -101,11 +101,13 @@ static bool same_selectors(const struct isolation *d, bool may_be_cleared)
 	return true;
 }
 
+static uint64_t where; /* index of the CPU all of them are on */
+
 static void check_line(enum who domain, const char *what, bool good)
 {
-	char name[64];
+	char name[80];
 
-	snprintf(name, sizeof(name), "%s-keeps-its-%s", names[domain], what);
+	snprintf(name, sizeof(name), "%s-of-cpu-%lu-keeps-its-%s", names[domain], where, what);
 	check_true(name, good, "found something else than it loaded");
 }
 
@@ -196,19 +198,20 @@ static void make_guest(unsigned n, const uint8_t *entry)
 {
 	struct guest *g = &guest[n];
 
-	*g = (struct guest){.hook = use_fpu, .priority = PRIORITY_LOW};
+	*g = (struct guest){.hook = use_fpu, .priority = PRIORITY_LOW, .cpu = where};
 	guest_make(g, isolation_code, 1, (unsigned)(entry - isolation_code));
 	data[GUEST_A + n] = guest_at(g, GUEST_CODE + PAGE_SIZE_4K);
 	context[GUEST_A + n] = g->vcpu;
 }
 
-static void take_turns(void)
+void isolation_on(uint64_t cpu)
 {
-	const struct forge_thread low = {.priority = PRIORITY_LOW};
+	const struct forge_thread low = {.priority = PRIORITY_LOW, .cpu = where};
 	struct isolation *servers[2];
 	uint64_t mask = components();
 	bool turned = true;
 
+	where = cpu;
 	unclean_exits = 0;
 	context[SERVER_A] = domain_make(&data[SERVER_A], isolation_thread, &low);
 	context[SERVER_B] = domain_make(&data[SERVER_B], isolation_thread, &low);
@@ -263,6 +266,11 @@ static void after_guests(void)
 	worker_make(&w, sysenter, 0, PRIORITY_HIGH, &config);
 	worker_run(&w);
 	check_value("sysenter-stays-a-fault-after-guests-have-set-it-up", fault_seen.count, 1);
+}
+
+static void take_turns(void)
+{
+	isolation_on(0);
 }
 
 void suite_isolation(void)

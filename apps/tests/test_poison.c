@@ -15,13 +15,14 @@
 #define VECTOR_PF   14u
 #define PATTERN	    0x70a3d2b51e5f1e1dul
 #define LAST_SLOT   262143ul
+#define LATER_BITS  16u /* so it lies at the next multiple of that behind one_page */
 #define HOLDERS	    8u
 #define LARGE_VA    0x300000000000ul /* nobody else uses this top-level entry */
 
 /* An Untyped, where it lies, and how many bytes of it are used. */
 static struct {
 	uint64_t selector, physical, used;
-} memory, one_page;
+} memory, one_page, later;
 
 void poison_prepare(uint64_t arena_end)
 {
@@ -31,6 +32,8 @@ void poison_prepare(uint64_t arena_end)
 	memory.physical = (arena_end + size - 1) & ~(size - 1);
 	one_page.selector = forge_untyped(PAGE_BITS_4K);
 	one_page.physical = memory.physical + size;
+	later.selector = forge_untyped(LATER_BITS);
+	later.physical = memory.physical + size + (1ul << LATER_BITS);
 }
 
 /* An object of one page from that memory; *page: where it lies. */
@@ -45,13 +48,29 @@ static uint64_t make(enum cairn_type type, uint64_t param, uint64_t *page)
 	return selector;
 }
 
+uint64_t poison_frame(uint64_t *page)
+{
+	uint64_t selector = forge_select();
+
+	forge_must(cairn_retype(later.selector, CAP_FRAME, PAGE_BITS_4K, SEL_CAPTABLE, selector, 0),
+		   "making a Frame to be poisoned");
+	*page = later.physical + later.used;
+	later.used += PAGE_SIZE_4K;
+	return selector;
+}
+
+void poison_release(void)
+{
+	forge_must(revoke_all(later.selector), "taking a poisoned Frame back");
+}
+
 static struct holder {
 	uint64_t kind, label, address, rights;
 } holders[HOLDERS];
 static unsigned holder_count;
 
 /* Poisons a page for good and collects its holders. */
-static cairn_status_t poison(uint64_t page)
+cairn_status_t poison_page(uint64_t page)
 {
 	uint64_t cursor = 0;
 	cairn_status_t status;
@@ -130,7 +149,7 @@ HYPERCALL_TEST(mc_poison)
 	t.good[0] = SEL_ERRORS;
 	t.good[1] = page;
 	trial_refused(&t);
-	check_status("mc-poison-with-good-arguments-works", poison(page), CAIRN_OK);
+	check_status("mc-poison-with-good-arguments-works", poison_page(page), CAIRN_OK);
 	check_holder("mc-poison-tells-the-holder", MCA_HOLDER_HOST, (uint64_t)window,
 		     RIGHT_READ | RIGHT_WRITE);
 	check_poison_fault("a-poisoned-page-faults", window);
@@ -138,7 +157,7 @@ HYPERCALL_TEST(mc_poison)
 	check_poison_fault("wherever-it-is-mapped-later", again);
 	check_status("a-mapped-poisoned-frame-stays-in-its-slot",
 		     cairn_move(frame, SEL_CAPTABLE, forge_select()), CAIRN_ERR_BUSY);
-	check_status("a-page-is-poisoned-twice", poison(page), CAIRN_OK);
+	check_status("a-page-is-poisoned-twice", poison_page(page), CAIRN_OK);
 	check_status("poisoned-memory-can-be-taken-back", revoke_all(one_page.selector), CAIRN_OK);
 }
 
@@ -146,7 +165,7 @@ static void objects_on_poison(void)
 {
 	uint64_t page, untyped = make(CAP_UNTYPED, 0, &page), place = forge_select();
 
-	forge_must(poison(page), "poisoning");
+	forge_must(poison_page(page), "poisoning");
 	check_value("a-page-that-nobody-uses-has-no-holder", holder_count, 0);
 	check_status("no-thread-is-made-on-poison",
 		     cairn_retype(untyped, CAP_THREAD, 0, SEL_CAPTABLE, place, 0),
@@ -170,7 +189,7 @@ static void buffers_on_poison(void)
 	struct thread_config *tc = (struct thread_config *)cairn_buffer()->words;
 	struct vcpu_config *vc = (struct vcpu_config *)cairn_buffer()->words;
 
-	forge_must(poison(page), "poisoning");
+	forge_must(poison_page(page), "poisoning");
 	forge_must(cairn_retype(forge_used(), CAP_THREAD, 0, SEL_CAPTABLE, thread, 0),
 		   "making a Thread");
 	forge_must(cairn_retype(forge_used(), CAP_VCPU, 0, SEL_CAPTABLE, vcpu, 0), "making a VCpu");
@@ -199,18 +218,18 @@ static void pagetables_on_poison(void)
 	struct thread_config *config = (struct thread_config *)cairn_buffer()->words;
 
 	forge_must(cairn_pagetable_link(free2, 0, level1), "linking");
-	forge_must(poison(page1), "poisoning");
+	forge_must(poison_page(page1), "poisoning");
 	check_holder("a-paging-structure-is-reported", MCA_HOLDER_KERNEL, CAP_PAGETABLE, 0);
 	check_status("nothing-is-mapped-in-it", cairn_map(frame, level1, 0, RIGHT_READ, 0),
 		     CAIRN_ERR_BUSY);
 	check_status("it-is-linked-nowhere", cairn_pagetable_link(free2, 0, level1),
 		     CAIRN_ERR_BUSY);
 	check_status("its-entry-is-free", cairn_pagetable_link(free2, 0, free1), CAIRN_OK);
-	forge_must(poison(page2), "poisoning");
+	forge_must(poison_page(page2), "poisoning");
 	check_status("nor-is-anything-linked-into-one", cairn_pagetable_link(level2, 0, free1),
 		     CAIRN_ERR_BUSY);
 
-	forge_must(poison(root_page), "poisoning");
+	forge_must(poison_page(root_page), "poisoning");
 	forge_must(cairn_retype(forge_used(), CAP_THREAD, 0, SEL_CAPTABLE, thread, 0),
 		   "making a Thread");
 	memset(config, 0, sizeof(*config));
@@ -236,12 +255,12 @@ static void part_of_a_large_page(void)
 	forge_must(cairn_map(large, level2, 0, RIGHT_READ | RIGHT_WRITE, deposit), "mapping 2 MiB");
 	page[6 * 512] = 6;
 	page[8 * 512] = 8;
-	forge_must(poison(at + 7 * PAGE_SIZE_4K), "poisoning");
+	forge_must(poison_page(at + 7 * PAGE_SIZE_4K), "poisoning");
 	check_holder("a-page-of-a-large-one-is-reported", MCA_HOLDER_HOST, va + 7 * PAGE_SIZE_4K,
 		     RIGHT_READ | RIGHT_WRITE);
 	check_true("its-neighbours-stay", page[6 * 512] == 6 && page[8 * 512] == 8, "they differ");
 	check_poison_fault("it-faults-itself", page + 7 * 512);
-	forge_must(poison(at + 9 * PAGE_SIZE_4K), "poisoning");
+	forge_must(poison_page(at + 9 * PAGE_SIZE_4K), "poisoning");
 	check_holder("and-so-does-a-second-one", MCA_HOLDER_HOST, va + 9 * PAGE_SIZE_4K,
 		     RIGHT_READ | RIGHT_WRITE);
 	check_poison_fault("which-faults-as-well", page + 9 * 512);
@@ -261,7 +280,7 @@ static void buffer_is_hit(void)
 	config->priority = PRIORITY_LOW;
 	forge_must(cairn_thread_configure(thread, THREAD_SPACE | THREAD_REGS | THREAD_TIME),
 		   "configuring a Thread");
-	forge_must(poison(page), "poisoning");
+	forge_must(poison_page(page), "poisoning");
 	check_holder("a-message-buffer-is-reported", MCA_HOLDER_BUFFER, 0, 0);
 	check_status("its-thread-stops-for-good", cairn_resume(thread), CAIRN_ERR_STATE);
 }

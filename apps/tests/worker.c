@@ -87,11 +87,19 @@ void worker_poke(const struct worker *w)
 
 bool main_wait(void)
 {
-	uint64_t end = cairn_tsc() + cairn_ticks_from_us(1000000);
+	uint64_t end = cairn_tsc() + cairn_ticks_from_us(10000000);
 
 	while (__atomic_load_n(&told, __ATOMIC_ACQUIRE) == 0)
 		if (cairn_wait_signals(end) == 0)
 			return false;
+	__atomic_sub_fetch(&told, 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool main_told(void)
+{
+	if (__atomic_load_n(&told, __ATOMIC_ACQUIRE) == 0)
+		return false;
 	__atomic_sub_fetch(&told, 1, __ATOMIC_RELEASE);
 	return true;
 }

@@ -36,8 +36,10 @@ void worker_tell(void);
 void worker_sleep(void);
 void worker_poke(const struct worker *w);
 
-/* Waits until a worker told something, at most a second. */
+/* Waits until a worker told something, at most ten seconds. */
 bool main_wait(void);
+/* The same, but it does not wait. */
+bool main_told(void);
 
 /* A portal handler that enters the C function `fn` (see cairn_handler_fn) for each message. */
 void handler_make(struct worker *w, cairn_handler_fn *fn);

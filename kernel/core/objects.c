@@ -149,8 +149,7 @@ static int quiet(const struct ec *e)
 {
 	if (e->status == EC_IDLE || e->status == EC_STOPPED)
 		return 1;
-	/* An orphan has a message in hand, and perhaps callers that wait for it. */
-	return e->status == EC_READY && e->suspended && e->root == e && e->leaf == e && !e->orphan;
+	return e->status == EC_READY && e->suspended && !e->orphan && e->root == e && e->leaf == e;
 }
 
 static void configure_thread(struct ec *e, const struct plan *p)
@@ -162,7 +161,7 @@ static void configure_thread(struct ec *e, const struct plan *p)
 		e->buffer = hal_window(slots[p->home.frame].base);
 		e->supervisor = c->supervisor < SLOT_COUNT ? (uint32_t)c->supervisor : SLOT_COUNT;
 		e->handler = 1;
-		hal_order(); /* other CPUs' calls look at it (portal_enter): that it is configured, then where */
+		hal_order(); /* its CPU is known: others may look at it from here on */
 		e->status = EC_IDLE;
 	}
 	if (p->mask & THREAD_REGS)

@@ -116,7 +116,7 @@ static __attribute__((noinline)) void queue_by_priority(struct ec *h, struct ec 
 static __attribute__((noinline)) status_t enter_slowly(struct ec *h, struct ec *from, uint64_t badge, struct words m)
 {
 	hal_speculation_barrier(); /* `h` is a thread: from here on its pointers are followed */
-	if (!h->handler || h->status == EC_STOPPED)
+	if (h->cpu != hal_cpu()->index || !h->handler || h->status == EC_STOPPED)
 		return CAIRN_ERR_ABORTED;
 	if (h->status != EC_IDLE) {
 		queue_by_priority(h, from, badge, &m);
@@ -141,14 +141,14 @@ static ALWAYS_INLINE status_t portal_enter(struct cpu *cpu, struct ec *from, con
 	struct ec *h = hal_window(p->base);
 	uint8_t status = h->status;
 
-	hal_order(); /* one that is not configured yet may become another CPU's at any time */
+	hal_order(); /* that of a new one is read before another CPU makes it its own */
 	if (h->cpu != cpu->index)
 		return CAIRN_ERR_CPU;
 	if (from->depth >= CALL_MAX_DEPTH)
 		return CAIRN_ERR_DEPTH;
 	from->call_kind = (uint8_t)kind;
 	if (status != EC_IDLE || h->suspended || (kind == CALL_MESSAGE && m.count > 4))
-		return status == EC_NEW ? CAIRN_ERR_ABORTED : enter_slowly(h, from, p->badge, m);
+		return enter_slowly(h, from, p->badge, m);
 	if (kind == CALL_FAULT && copy_to_handler(h, from, m.count))
 		return CAIRN_ERR_ABORTED;
 	handler_start(h, from, p->badge, m);
@@ -176,13 +176,8 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 
 static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	uint8_t type = s->type;
-
-	hal_order(); /* as in holds_portal */
-	if (!s->live)
-		return CAIRN_ERR_CAP;
-	if (type != CAP_PORTAL)
-		return CAIRN_ERR_TYPE;
+	if (!slot_is(s, CAP_PORTAL))
+		return s->live ? CAIRN_ERR_TYPE : CAIRN_ERR_CAP;
 	if (!s->r_signal)
 		return CAIRN_ERR_RIGHTS;
 	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;
@@ -433,25 +428,13 @@ status_t vcpu_recall(struct ec *v)
 	return CAIRN_OK;
 }
 
-/*
- * Another CPU may be filling the slot. Type first: who sees the new one cannot take the life of what was there before for that of
- * the Portal.
- */
-static int holds_portal(const struct slot *s)
-{
-	uint8_t type = s->type;
-
-	hal_order();
-	return type == CAP_PORTAL && s->live;
-}
-
 void vcpu_exit(struct ec *v, enum vcpu_exit_class class)
 {
 	uint32_t slot = (uint32_t)hal_select(v->table_first, v->table_count, v->exit_base + class);
 	struct words m = {.w1 = class, .count = 1};
 
 	/* No portal there: its VMM has not said who handles this. -1: its state page is gone. */
-	if (!holds_portal(&slots[slot]) || hal_vcpu_read(v, class, slots[slot].count) ||
+	if (!slot_is(&slots[slot], CAP_PORTAL) || hal_vcpu_read(v, class, slots[slot].count) ||
 	    portal_enter(hal_cpu(), v, &slots[slot], CALL_EXIT, m) != CAIRN_OK)
 		ec_stop(v);
 }
@@ -474,7 +457,7 @@ void thread_fault(struct ec *e, uint64_t vector, uint64_t error, uint64_t addres
 	e->msg[13] = e->gpr[GPR_R8];
 	e->msg[14] = e->gpr[GPR_R9];
 	e->msg[15] = e->gpr[GPR_R10];
-	if (!holds_portal(&slots[slot]) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
+	if (!slot_is(&slots[slot], CAP_PORTAL) || portal_enter(hal_cpu(), e, &slots[slot], CALL_FAULT, m) != CAIRN_OK) {
 		hal_report_fault(e->label, vector, error, address, e->rip);
 		ec_stop(e);
 	}

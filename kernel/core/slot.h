@@ -50,6 +50,15 @@ static inline int slot_live(uint32_t s)
 	return slots[s].live != 0;
 }
 
+/* Asked without the lock: what is live and of this type is that from the first field to the last. */
+static inline int slot_is(const struct slot *s, uint8_t type)
+{
+	int is = s->type == type;
+
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before `live`: else it could be that of who had the slot before */
+	return is && s->live;
+}
+
 /* May `s` be a slot number at all: below SLOT_COUNT and in a page that a CapTable backs? */
 int slot_backed(uint32_t s);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls: decode (check everything), then perform. See docs/manual/hypercalls.md. */
 #include <core/caps.h>
-#include <core/debug.h>
 #include <core/smp.h>
 #include <core/syscall.h>
+#include <debug/hooks.h>
 #include <cairn/hypercall_numbers.h>
 #include <hal/hal.h>
 
@@ -80,17 +80,16 @@ static status_t sys_signal(struct ec *e, uint32_t s)
 static int signal_here(struct ec *e)
 {
 	const struct slot *s = &slots[hal_select(e->table_first, e->table_count, ARG1(e))];
-	uint8_t type = s->type, status;
 	struct ec *t;
 
-	hal_order(); /* as in holds_portal (portal.c) */
-	if (!s->live || type != CAP_THREAD || !s->r_signal)
+	if (!slot_is(s, CAP_THREAD) || !s->r_signal)
 		return 0;
 	hal_speculation_barrier();
 	t = hal_window(s->base);
-	status = t->status;
-	hal_order(); /* one that is new may yet become another CPU's */
-	if (status == EC_NEW || t->cpu != hal_cpu()->index)
+	if (t->status == EC_NEW) /* it may yet become another CPU's */
+		return 0;
+	hal_order();
+	if (t->cpu != hal_cpu()->index)
 		return 0;
 	notify(t, s->badge);
 	e->gpr[GPR_RAX] = CAIRN_OK;
@@ -201,23 +200,13 @@ static status_t sys_thread_configure(struct ec *e, uint32_t s)
 }
 
 /* resume and suspend take either a Thread or a VCpu. */
-static status_t ask_either(enum request what, uint32_t s)
+static status_t sys_resume_suspend(struct ec *e, uint32_t s)
 {
+	enum request what = e->gpr[GPR_RAX] == CAIRN_CALL_BASE + CAIRN_CALL_RESUME ? REQ_RESUME : REQ_SUSPEND;
+
 	if (slots[s].type != CAP_THREAD && slots[s].type != CAP_VCPU)
 		return CAIRN_ERR_TYPE;
 	return slots[s].r_control ? ask(ec_of(s)->cpu, what, ec_of(s), 0) : CAIRN_ERR_RIGHTS;
-}
-
-static status_t sys_resume(struct ec *e, uint32_t s)
-{
-	(void)e;
-	return ask_either(REQ_RESUME, s);
-}
-
-static status_t sys_suspend(struct ec *e, uint32_t s)
-{
-	(void)e;
-	return ask_either(REQ_SUSPEND, s);
 }
 
 static status_t sys_portal_create(struct ec *e, uint32_t t)
@@ -401,22 +390,6 @@ static status_t sys_debug_write(struct ec *e)
 #endif
 }
 
-static status_t sys_debug_check(struct ec *e)
-{
-#ifdef CAIRN_DEBUG
-	uint64_t result[3] = {0};
-	status_t st = debug_check(ARG1(e), ARG2(e), result);
-
-	e->gpr[GPR_RDI] = result[0];
-	e->gpr[GPR_RSI] = result[1];
-	e->gpr[GPR_RDX] = result[2];
-	return st;
-#else
-	(void)e;
-	return CAIRN_ERR_CALL;
-#endif
-}
-
 /*
  * Which call it is, decided by direct branches: an indirect one could be led elsewhere by whoever trained its prediction.
  * What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here.
@@ -459,8 +432,8 @@ static status_t perform_locked(struct ec *e, uint64_t n)
 		PERFORM(UNMAP, sys_unmap, CAP_FRAME, 0);
 		PERFORM(THREAD_CONFIGURE, sys_thread_configure, CAP_THREAD, RIGHT_CONTROL);
 		PERFORM(VCPU_CONFIGURE, vcpu_configure, CAP_VCPU, RIGHT_CONTROL);
-		PERFORM(RESUME, sys_resume, CAP_ANY, 0);
-		PERFORM(SUSPEND, sys_suspend, CAP_ANY, 0);
+		PERFORM(RESUME, sys_resume_suspend, CAP_ANY, 0);
+		PERFORM(SUSPEND, sys_resume_suspend, CAP_ANY, 0);
 		PERFORM(PORTAL_CREATE, sys_portal_create, CAP_THREAD, RIGHT_CONTROL);
 		PERFORM(RECALL, sys_recall, CAP_VCPU, RIGHT_SIGNAL);
 		PERFORM(IRQ_BIND, sys_irq_bind, CAP_IRQ, RIGHT_CONTROL);
@@ -474,8 +447,6 @@ static status_t perform_locked(struct ec *e, uint64_t n)
 		PERFORM(CPU_START, sys_cpu_start, CAP_CPUS, RIGHT_CONTROL);
 	case CAIRN_CALL_DEBUG_WRITE:
 		return sys_debug_write(e);
-	case CAIRN_CALL_DEBUG_CHECK:
-		return sys_debug_check(e);
 	default: /* call and reply never come here: entry.S */
 		return CAIRN_ERR_CALL;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Each invariant finds what breaks it, and a sound kernel has no fault. */
-#include <core/debug.h>
 #include <hal/host/host_boot.h>
 #include "debug.h"
+#include "hooks.h"
 
 #define FAR 4096u
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypercall debug_check, the checksum, and the watch over hypercalls that are refused. */
 #include <core/caps.h>
-#include <core/debug.h>
 #include <core/smp.h>
 #include <core/syscall.h>
 #include <cairn/hypercall_numbers.h>
 #include <hal/hal.h>
 #include "debug.h"
+#include "hooks.h"
 
 #define FNV_START 14695981039346656037ull
 
@@ -77,12 +77,42 @@ static void judge(uint64_t number, uint64_t status, uint64_t before, uint64_t af
 		changed = number | status << 32;
 }
 
+/* Hypercall debug_check. */
+static status_t answer(uint64_t request, uint64_t argument, uint64_t result[3])
+{
+	switch (request) {
+	case DEBUG_INVARIANTS:
+		result[0] = debug_invariants(&result[1], &result[2]);
+		if (result[0] || !changed)
+			break;
+		result[0] = DEBUG_CHANGED;
+		result[1] = changed;
+		break;
+	case DEBUG_WATCH:
+		__atomic_store_n(&watched, argument, __ATOMIC_RELAXED);
+		break;
+	case DEBUG_WATCHED:
+		result[1] = watched;
+		break;
+	default:
+		return CAIRN_ERR_ARG;
+	}
+	return CAIRN_OK;
+}
+
 status_t debug_perform(status_t (*perform)(struct ec *e, uint64_t n), struct ec *e, uint64_t n)
 {
-	uint64_t before;
+	uint64_t before, result[3] = {0};
 	status_t st;
 
-	if (!watching() || n == CAIRN_CALL_DEBUG_CHECK)
+	if (n == CAIRN_CALL_DEBUG_CHECK) {
+		st = answer(e->gpr[GPR_RDI], e->gpr[GPR_RSI], result);
+		e->gpr[GPR_RDI] = result[0];
+		e->gpr[GPR_RSI] = result[1];
+		e->gpr[GPR_RDX] = result[2];
+		return st;
+	}
+	if (!watching())
 		return perform(e, n);
 	before = debug_checksum(e);
 	st = perform(e, n);
@@ -136,26 +166,4 @@ status_t __wrap_portal_reply(uint64_t zero, uint64_t w1, uint64_t w2, uint64_t w
 	if (before && st != CAIRN_OK)
 		judge(CAIRN_CALL_REPLY, st, before, mix_own(FNV_START, e));
 	return st;
-}
-
-status_t debug_check(uint64_t request, uint64_t argument, uint64_t result[3])
-{
-	switch (request) {
-	case DEBUG_INVARIANTS:
-		result[0] = debug_invariants(&result[1], &result[2]);
-		if (result[0] || !changed)
-			break;
-		result[0] = DEBUG_CHANGED;
-		result[1] = changed;
-		break;
-	case DEBUG_WATCH:
-		__atomic_store_n(&watched, argument, __ATOMIC_RELAXED);
-		break;
-	case DEBUG_WATCHED:
-		result[1] = watched;
-		break;
-	default:
-		return CAIRN_ERR_ARG;
-	}
-	return CAIRN_OK;
 }

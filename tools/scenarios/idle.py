@@ -31,8 +31,8 @@ def run(stage: Stage) -> None:
         time.sleep(PAUSE)
     time.sleep(1.0)
     first = halted(stage)
-    if len(first) != 2:
-        raise Unexpected(f"the emulator tells of {len(first)} CPUs, not of 2")
+    if len(first) != stage.machine.settings.cpus:
+        raise Unexpected(f"the emulator tells of {len(first)} CPUs, not of {stage.machine.settings.cpus}")
     for _ in range(SAMPLES):
         time.sleep(PAUSE)
         if halted(stage) != first or not all(halt for _, halt in first):
