@@ -63,8 +63,8 @@ static void suspend_interrupted(struct cpu *cpu, struct ec *e)
 		thread_fault(e, 18, 0, 0, 1);
 	} else if (!cpu->mc_restartable) {
 		ec_stop(e);
-	} else if (e->root != bound.thread) {
-		e->held = cpu->mc_sequence;
+	} else if (e->root != bound.thread && cpu->mc_sequence > rings[cpu->index].acknowledged) {
+		e->held = cpu->mc_sequence; /* the mca-server may have harvested it already */
 	}
 	chain_update(e->root);
 }

@@ -50,7 +50,7 @@ void svm_exit(struct ec *v)
 	uint32_t class = classify(v, b);
 
 	b->event_inj = 0;
-	b->tlb_control = 0;
+	b->tlb_control = class == EXIT_INVALID; /* a refused entry may not have flushed */
 	v->vectoring_info = 0;
 	if (b->exit_int_info & EVENT_VALID) {
 		v->vectoring_info = (uint32_t)b->exit_int_info & (EVENT_VALID | EVENT_ERROR | EVENT_TYPE | 0xff);

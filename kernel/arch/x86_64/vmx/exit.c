@@ -66,7 +66,8 @@ void vmx_exit(struct ec *v, uint32_t refused)
 	v->reason = reason;
 	v->cr2 = read_cr2();
 	v->vectoring_info = 0;
-	cpu->ts = 1; /* as HOST_CR0 has it */
+	if (!refused)
+		cpu->ts = 1; /* as HOST_CR0 has it */
 	if (!(reason >> 31) && !refused) {
 		v->vectoring_info = (uint32_t)vmread(VECTORING_INFO) & (EVENT_VALID | EVENT_ERROR | EVENT_TYPE | 0xff);
 		v->vectoring_error = (uint32_t)vmread(VECTORING_ERROR);
