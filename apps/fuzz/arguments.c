@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Arguments that may well be accepted, chosen by what the domain's slots seem to hold, and their mutation. */
+/* Arguments that may well be accepted, chosen by what the domain's slots seem to hold, and their
+ * mutation. */
 #include <cairn/status.h>
 #include "fuzz.h"
 
@@ -12,7 +13,8 @@ static uint32_t any_slot(struct thread_state *t)
 	return SLOT_FREE + below(t, SLOTS - SLOT_FREE);
 }
 
-/* A slot that seems to hold `type` with `detail` in the bits of `mask`; else any, and retype makes one when it comes to that. */
+/* A slot that seems to hold `type` with `detail` in the bits of `mask`; else any, and retype makes
+ * one when it comes to that. */
 static uint32_t pick_detail(struct thread_state *t, uint8_t type, uint8_t mask, uint8_t detail)
 {
 	struct domain_state *d = domain_state();
@@ -37,10 +39,11 @@ static uint32_t pick(struct thread_state *t, uint8_t type)
 
 static uint32_t pick_object(struct thread_state *t)
 {
-	static const uint8_t types[8] = {CAP_FRAME, CAP_FRAME, CAP_THREAD, CAP_PORTAL, CAP_VCPU, CAP_PAGETABLE, CAP_UNTYPED,
-					 CAP_IRQ};
+	static const uint8_t types[8] = {CAP_FRAME, CAP_FRAME,	   CAP_THREAD,	CAP_PORTAL,
+					 CAP_VCPU,  CAP_PAGETABLE, CAP_UNTYPED, CAP_IRQ};
 
-	return one_in(t, 16) ? pick(t, CAP_IOPORTS + (uint8_t)below(t, 3)) : pick(t, types[below(t, 8)]);
+	return one_in(t, 16) ? pick(t, CAP_IOPORTS + (uint8_t)below(t, 3))
+			     : pick(t, types[below(t, 8)]);
 }
 
 /* An empty slot, mostly. */
@@ -62,16 +65,18 @@ static uint32_t victim(struct thread_state *t)
 	uint32_t s = one_in(t, 16) ? SLOT_EXIT + below(t, SLOTS - SLOT_EXIT) : any_slot(t);
 
 	/* One that holds something, if it is near. */
-	for (uint32_t i = 0; i < 8 && s >= SLOT_FREE && domain_state()->hint[s].type == CAP_FREE; i++)
+	for (uint32_t i = 0; i < 8 && s >= SLOT_FREE && domain_state()->hint[s].type == CAP_FREE;
+	     i++)
 		s = s + 1 < SLOTS ? s + 1 : SLOT_FREE;
 	return s;
 }
 
 static void choose_retype(struct thread_state *t, uint64_t a[6])
 {
-	static const uint8_t types[16] = {CAP_UNTYPED, CAP_UNTYPED,   CAP_UNTYPED,   CAP_FRAME,	    CAP_FRAME,	   CAP_FRAME,
-					  CAP_FRAME,   CAP_THREAD,    CAP_THREAD,    CAP_VCPU,	    CAP_VCPU,	   CAP_PAGETABLE,
-					  CAP_PAGETABLE, CAP_PAGETABLE, CAP_PAGETABLE, CAP_CAPTABLE};
+	static const uint8_t types[16] = {
+		CAP_UNTYPED,   CAP_UNTYPED,   CAP_UNTYPED,   CAP_FRAME,	  CAP_FRAME, CAP_FRAME,
+		CAP_FRAME,     CAP_THREAD,    CAP_THREAD,    CAP_VCPU,	  CAP_VCPU,  CAP_PAGETABLE,
+		CAP_PAGETABLE, CAP_PAGETABLE, CAP_PAGETABLE, CAP_CAPTABLE};
 	struct domain_state *d = domain_state();
 	uint64_t level = one_in(t, 2) ? 1 : 1 + below(t, 4), kind = below(t, 2);
 
@@ -140,7 +145,8 @@ static void choose_link(struct thread_state *t, uint64_t a[6])
 	const struct hint *hint = domain_state()->hint;
 	uint32_t child = 0;
 
-	for (uint32_t i = 0; i < 6 && (hint[child].type != CAP_PAGETABLE || hint[child].mapped); i++)
+	for (uint32_t i = 0; i < 6 && (hint[child].type != CAP_PAGETABLE || hint[child].mapped);
+	     i++)
 		child = pick_detail(t, CAP_PAGETABLE, 0x0f, (uint8_t)(1 + below(t, 3)));
 	a[0] = pick_detail(t, CAP_PAGETABLE, 0xff, (uint8_t)(hint[child].detail + 1));
 	a[1] = 1 + below(t, one_in(t, 4) ? 255 : 8);
@@ -178,8 +184,10 @@ static uint64_t choose_time(struct thread_state *t, uint64_t *budget, uint64_t *
 	return 1 + below(t, PRIORITY_MAX);
 }
 
-/* Spoils one word of a configuration now and then. A valid priority stays one that lets the driver run. */
-static void mutate_words(struct thread_state *t, uint64_t *words, uint32_t count, uint64_t *priority)
+/* Spoils one word of a configuration now and then. A valid priority stays one that lets the driver
+ * run. */
+static void mutate_words(struct thread_state *t, uint64_t *words, uint32_t count,
+			 uint64_t *priority)
 {
 	uint32_t n = below(t, 8 * count);
 	uint64_t a[6] = {0};
@@ -208,7 +216,8 @@ static void choose_thread(unsigned place, uint64_t a[6])
 	c->buffer = one_in(t, 4) ? pick(t, CAP_FRAME) : SLOT_BUFFER + other;
 	c->cpu = below(t, (uint32_t)d->cpus);
 	c->supervisor = one_in(t, 64) ? ~0ul : SLOT_SUPERVISOR + c->cpu;
-	c->rip = one_in(t, 16) ? (uint64_t)below(t, 0x400) << 30 : (uint64_t)(handler ? domain_handler : domain_thread);
+	c->rip = one_in(t, 16) ? (uint64_t)below(t, 0x400) << 30
+			       : (uint64_t)(handler ? domain_handler : domain_thread);
 	c->rsp = DOMAIN_VA(PAGE_STACK + other + 1);
 	c->fs_base = one_in(t, 4) ? random_word(t) >> 18 : 0;
 	c->syscall_entry = one_in(t, 4) ? 0 : (uint64_t)domain_bounce;
@@ -228,7 +237,8 @@ static void choose_vcpu(unsigned place, uint64_t a[6])
 	uint32_t n = below(t, 2);
 
 	a[0] = pick_detail(t, CAP_VCPU, 1, 0);
-	*c = (struct vcpu_config){.guest_root = SLOT_GUEST, .home = SLOT_SPACE, .captable = SLOT_TABLE};
+	*c = (struct vcpu_config){
+		.guest_root = SLOT_GUEST, .home = SLOT_SPACE, .captable = SLOT_TABLE};
 	c->exit_base = SLOT_EXIT + EXIT_CLASSES * n;
 	c->state = one_in(t, 2) ? SLOT_VCPU_PAGE + n : pick(t, CAP_FRAME);
 	c->cpu = one_in(t, 32) ? below(t, (uint32_t)d->cpus) : d->cpu[n];
@@ -276,7 +286,8 @@ static void choose_portal(struct thread_state *t, uint64_t a[6])
 static void choose_call(struct thread_state *t, unsigned place, uint64_t a[6])
 {
 	/* Those of the driver's threads that are on its CPU. */
-	a[0] = one_in(t, 2) ? SLOT_PEER + (below(t, PEERS) & ~1u) + (place & 1) : pick(t, CAP_PORTAL);
+	a[0] = one_in(t, 2) ? SLOT_PEER + (below(t, PEERS) & ~1u) + (place & 1)
+			    : pick(t, CAP_PORTAL);
 	for (uint32_t i = 1; i < 5; i++)
 		a[i] = random_word(t);
 	a[5] = below(t, MESSAGE_WORDS + 1);
@@ -375,7 +386,8 @@ void choose(unsigned place, uint64_t number, uint64_t a[6])
 		a[0] = pick(t, CAP_MACHINECHECK);
 		a[1] = pick(t, CAP_VCPU);
 		break;
-	case CAIRN_CALL_CPU_START: /* a CPU that is not there is waited for: ids of no machine instead */
+	case CAIRN_CALL_CPU_START: /* a CPU that is not there is waited for: ids of no machine
+				      instead */
 		a[0] = SLOT_CPUS;
 		a[1] = one_in(t, 4) ? 255 + below(t, 16) : d->next_apic;
 		break;
@@ -389,8 +401,22 @@ void choose(unsigned place, uint64_t number, uint64_t a[6])
 
 void mutate(struct thread_state *t, uint64_t a[6])
 {
-	static const uint64_t edges[16] = {0x1000, 0x200000, 0xffff800000000000ul, ~0ul,	1ul << 63, 1ul << 32, 511,	 512,
-					   0x104,  0x7f8000000000ul, 0x7f7ffffffffful, 0xff, RIGHT_ALL, SLOTS,	 1ul << 24, 0xffffffff};
+	static const uint64_t edges[16] = {0x1000,
+					   0x200000,
+					   0xffff800000000000ul,
+					   ~0ul,
+					   1ul << 63,
+					   1ul << 32,
+					   511,
+					   512,
+					   0x104,
+					   0x7f8000000000ul,
+					   0x7f7ffffffffful,
+					   0xff,
+					   RIGHT_ALL,
+					   SLOTS,
+					   1ul << 24,
+					   0xffffffff};
 	uint64_t *one = &a[below(t, 6)];
 
 	switch (below(t, 6)) {
@@ -444,7 +470,8 @@ static void learn_accepted(uint64_t number, const uint64_t a[6], struct hint *hi
 		break;
 	case CAIRN_CALL_COPY:
 		if (a[1] == SLOT_TABLE && a[2] < SLOTS)
-			learn_new(&hint[a[2]], hint[s].type, hint[s].type == CAP_IRQ ? a[4] != 0 : hint[s].detail);
+			learn_new(&hint[a[2]], hint[s].type,
+				  hint[s].type == CAP_IRQ ? a[4] != 0 : hint[s].detail);
 		break;
 	case CAIRN_CALL_MOVE:
 		if (a[1] == SLOT_TABLE && a[2] < SLOTS)
@@ -485,9 +512,11 @@ void learn(uint64_t number, const uint64_t a[6], uint64_t status, const uint64_t
 	if (number == CAIRN_CALL_MC_POISON)
 		d->cursor = status == CAIRN_OK ? out[0] : 0;
 	uint64_t to = number == CAIRN_CALL_RETYPE ? a[4] : a[2];
-	bool places = number == CAIRN_CALL_RETYPE ? a[3] == SLOT_TABLE
-						  : a[1] == SLOT_TABLE && (number == CAIRN_CALL_COPY || number == CAIRN_CALL_MOVE ||
-									   number == CAIRN_CALL_PORTAL_CREATE);
+	bool places = number == CAIRN_CALL_RETYPE
+			      ? a[3] == SLOT_TABLE
+			      : a[1] == SLOT_TABLE &&
+					(number == CAIRN_CALL_COPY || number == CAIRN_CALL_MOVE ||
+					 number == CAIRN_CALL_PORTAL_CREATE);
 
 	if (status == CAIRN_ERR_BUSY && places && to < SLOTS && d->hint[to].type == CAP_FREE)
 		d->hint[to].type = TYPE_UNKNOWN;
@@ -495,7 +524,8 @@ void learn(uint64_t number, const uint64_t a[6], uint64_t status, const uint64_t
 		d->revoke = 0;
 	if (status == CAIRN_OK)
 		learn_accepted(number, a, d->hint);
-	else if (status == CAIRN_ERR_CAP && number != CAIRN_CALL_DELETE && number != CAIRN_CALL_REVOKE && s >= SLOT_FREE)
+	else if (status == CAIRN_ERR_CAP && number != CAIRN_CALL_DELETE &&
+		 number != CAIRN_CALL_REVOKE && s >= SLOT_FREE)
 		d->hint[s].type = CAP_FREE; /* perhaps; it is tried again soon enough */
 	else if (status == CAIRN_ERR_MEMORY && number == CAIRN_CALL_RETYPE)
 		d->revoke = s;

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A domain: its CapTable, its spaces, its threads and what it is given, made from an Untyped of its own. */
+/* A domain: its CapTable, its spaces, its threads and what it is given, made from an Untyped of its
+ * own. */
 #include <elf.h>
 #include <string.h>
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
 #include "driver.h"
 
-#define DOMAIN_BITS	23u  /* memory of a domain with all that it makes */
+#define DOMAIN_BITS	 23u /* memory of a domain with all that it makes */
 #define DOMAIN_SELECTORS 64u /* in the driver's CapTable */
-#define DOMAIN_NUMBERS	(SLOTS + NUMBERS)
-#define DOMAIN_WINDOW	8u
-#define LABEL_DOMAIN	0x60u /* + index; + DOMAINS for the guest space */
-#define CODE_PAGES	64u
-#define PRIORITY_RUN	10u
+#define DOMAIN_NUMBERS	 (SLOTS + NUMBERS)
+#define DOMAIN_WINDOW	 8u
+#define LABEL_DOMAIN	 0x60u /* + index; + DOMAINS for the guest space */
+#define CODE_PAGES	 64u
+#define PRIORITY_RUN	 10u
 
-/* Memory that mc_poison may take: one Untyped, the first thing made, so that its physical addresses are known. */
-#define BAD_BITS	 22u
-#define BAD_LARGE	 0ul
-#define BAD_SMALL	 PAGE_SIZE_2M
-#define BAD_SMALL_COUNT	 64u
-#define BAD_TABLES	 0x280000ul
-#define BAD_TABLES_BITS	 18u
+/* Memory that mc_poison may take: one Untyped, the first thing made, so that its physical addresses
+ * are known. */
+#define BAD_BITS	22u
+#define BAD_LARGE	0ul
+#define BAD_SMALL	PAGE_SIZE_2M
+#define BAD_SMALL_COUNT 64u
+#define BAD_TABLES	0x280000ul
+#define BAD_TABLES_BITS 18u
 
 #define FIRST_LINE 16u /* of the interrupt lines and ports that nothing is connected to */
 #define LAST_LINE  23u
@@ -29,7 +31,8 @@
 
 struct domain domains[DOMAINS];
 unsigned wanted_cpus = 1, cpu_starts;
-uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks, domains_built;
+uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks,
+	domains_built;
 
 static struct {
 	uint64_t large, small[BAD_SMALL_COUNT], tables, next_small, next_table;
@@ -64,7 +67,8 @@ static uint64_t make_in(uint64_t untyped, enum cairn_type type, unsigned bits, u
 {
 	uint64_t selector = forge_select();
 
-	forge_must(cairn_retype(untyped, type, bits, SEL_CAPTABLE, selector, param), "making an object");
+	forge_must(cairn_retype(untyped, type, bits, SEL_CAPTABLE, selector, param),
+		   "making an object");
 	return selector;
 }
 
@@ -84,10 +88,12 @@ static void prepare_bad(void)
 /* Copies what of this program is not written to: domains run it at the same addresses. */
 static void prepare_code(void)
 {
-	const Elf64_Phdr *program = (const Elf64_Phdr *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
+	const Elf64_Phdr *program =
+		(const Elf64_Phdr *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
 
 	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
-		uint64_t page = program[i].p_vaddr & ~(PAGE_SIZE_4K - 1), end = program[i].p_vaddr + program[i].p_memsz;
+		uint64_t page = program[i].p_vaddr & ~(PAGE_SIZE_4K - 1),
+			 end = program[i].p_vaddr + program[i].p_memsz;
 
 		if (program[i].p_type != PT_LOAD || (program[i].p_flags & PF_W))
 			continue;
@@ -95,7 +101,8 @@ static void prepare_code(void)
 			if (code_pages == CODE_PAGES || page >= STATE_VA)
 				forge_must(CAIRN_ERR_MEMORY, "finding room for the code");
 			code[code_pages] = forge_frame();
-			memcpy(forge_window_copy(code[code_pages], RIGHT_READ | RIGHT_WRITE), (const void *)page, PAGE_SIZE_4K);
+			memcpy(forge_window_copy(code[code_pages], RIGHT_READ | RIGHT_WRITE),
+			       (const void *)page, PAGE_SIZE_4K);
 			code_va[code_pages++] = page;
 		}
 	}
@@ -109,7 +116,8 @@ static void prepare_code(void)
 }
 
 /* Steps over an UD2; a thread that faulted otherwise is stopped. */
-static void supervise(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t count)
+static void supervise(uint64_t badge, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
+		      uint64_t count)
 {
 	bool ud2 = w1 == 6 && w4 == (uint64_t)domain_undefined;
 
@@ -123,7 +131,8 @@ extern char cairn_handler_trampoline[];
 void supervisor_make(unsigned cpu)
 {
 	uint64_t *top = (uint64_t *)(supervisor_stacks[cpu] + sizeof(supervisor_stacks[cpu])) - 2;
-	struct forge_thread config = {.rip = (uint64_t)cairn_handler_trampoline, .rsp = (uint64_t)top, .cpu = cpu};
+	struct forge_thread config = {
+		.rip = (uint64_t)cairn_handler_trampoline, .rsp = (uint64_t)top, .cpu = cpu};
 
 	top[0] = (uint64_t)supervise;
 	supervisor_portal[cpu] = forge_portal(forge_thread(&config, NULL), 0);
@@ -157,9 +166,11 @@ static struct hint *hints(const struct domain *d)
 }
 
 /* A copy of what the driver holds into the domain's CapTable. */
-static void give(struct domain *d, uint64_t source, unsigned slot, uint32_t rights, uint64_t badge, uint8_t type, uint8_t detail)
+static void give(struct domain *d, uint64_t source, unsigned slot, uint32_t rights, uint64_t badge,
+		 uint8_t type, uint8_t detail)
 {
-	forge_must(cairn_copy(source, d->table, slot, rights, badge), "giving a domain a capability");
+	forge_must(cairn_copy(source, d->table, slot, rights, badge),
+		   "giving a domain a capability");
 	hints(d)[slot] = (struct hint){.type = type, .detail = detail};
 }
 
@@ -168,7 +179,8 @@ static uint64_t map_new(struct domain *d, unsigned page)
 {
 	uint64_t frame = forge_frame();
 
-	forge_must(cairn_map(frame, d->space.level1, page, RIGHT_READ | RIGHT_WRITE, 0), "mapping a domain's page");
+	forge_must(cairn_map(frame, d->space.level1, page, RIGHT_READ | RIGHT_WRITE, 0),
+		   "mapping a domain's page");
 	return frame;
 }
 
@@ -176,8 +188,9 @@ static void build_space(struct domain *d)
 {
 	forge_space_make(&d->space, LABEL_DOMAIN + d->index);
 	for (unsigned i = 0; i < code_pages; i++)
-		forge_must(cairn_map(code_copy[d->index][i], d->space.level1, (code_va[i] >> PAGE_BITS_4K & 511),
-				     RIGHT_READ | RIGHT_EXEC, 0),
+		forge_must(cairn_map(code_copy[d->index][i], d->space.level1,
+				     (code_va[i] >> PAGE_BITS_4K & 511), RIGHT_READ | RIGHT_EXEC,
+				     0),
 			   "mapping a domain's code");
 	for (unsigned i = 0; i < STATE_PAGES; i++) {
 		uint64_t frame = map_new(d, PAGE_STATE + i);
@@ -199,7 +212,8 @@ static void build_guest(struct domain *d)
 	forge_must(cairn_pagetable_link(d->guest.root, 0, level3), "linking a guest's level 3");
 	forge_must(cairn_pagetable_link(level3, 0, level2), "linking a guest's level 2");
 	forge_must(cairn_pagetable_link(level2, 0, d->guest.level1), "linking a guest's level 1");
-	forge_must(cairn_map(guest_copy[d->index], d->guest.level1, GUEST_CODE_GPA >> PAGE_BITS_4K, RIGHT_ALL & 7, 0),
+	forge_must(cairn_map(guest_copy[d->index], d->guest.level1, GUEST_CODE_GPA >> PAGE_BITS_4K,
+			     RIGHT_ALL & 7, 0),
 		   "mapping a guest's code");
 }
 
@@ -237,7 +251,8 @@ static void give_bad(struct domain *d)
 	d->state->bad_page[BAD_FRAMES - 1] = bad_page(BAD_LARGE);
 	if (cairn_retype(bad.tables, CAP_PAGETABLE, 0, d->table, SLOT_BAD_TABLE, param) != CAIRN_OK)
 		return; /* there are no more */
-	hints(d)[SLOT_BAD_TABLE] = (struct hint){.type = CAP_PAGETABLE, .detail = (uint8_t)(1 | param >> 8 << 4)};
+	hints(d)[SLOT_BAD_TABLE] =
+		(struct hint){.type = CAP_PAGETABLE, .detail = (uint8_t)(1 | param >> 8 << 4)};
 	d->state->bad_page[BAD_FRAMES] = bad_page(BAD_TABLES + bad.next_table++ * PAGE_SIZE_4K);
 }
 
@@ -261,14 +276,17 @@ static void build_thread(struct domain *d, unsigned n)
 	uint64_t cpu = d->state->cpu[n & 1];
 
 	d->thread[n] = forge_select();
-	forge_must(cairn_retype(forge_used(), CAP_THREAD, 0, SEL_CAPTABLE, d->thread[n], 0), "making a domain's thread");
-	*c = (struct thread_config){.space = d->space.root, .captable = d->table, .buffer = d->buffer[n], .cpu = cpu};
+	forge_must(cairn_retype(forge_used(), CAP_THREAD, 0, SEL_CAPTABLE, d->thread[n], 0),
+		   "making a domain's thread");
+	*c = (struct thread_config){
+		.space = d->space.root, .captable = d->table, .buffer = d->buffer[n], .cpu = cpu};
 	c->supervisor = SLOT_SUPERVISOR + cpu;
 	c->rip = (uint64_t)(n < 2 ? domain_thread : domain_handler);
 	c->rsp = DOMAIN_VA(PAGE_STACK + n + 1);
 	c->syscall_entry = (uint64_t)domain_bounce;
 	c->priority = n < 2 ? PRIORITY_RUN : 0;
-	forge_must(cairn_thread_configure(d->thread[n], THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS | THREAD_TIME),
+	forge_must(cairn_thread_configure(d->thread[n], THREAD_SPACE | THREAD_REGS |
+								THREAD_UPCALLS | THREAD_TIME),
 		   "configuring a domain's thread");
 	give(d, d->thread[n], SLOT_THREAD + n, RIGHT_ALL, 0, CAP_THREAD, 1);
 	if (n < 2)
@@ -307,7 +325,8 @@ void domain_build(struct domain *d, unsigned cpus)
 	build_state(d, cpus);
 	give(d, d->table, SLOT_TABLE, RIGHT_ALL, 0, CAP_CAPTABLE, 1);
 	give(d, d->space.root, SLOT_SPACE, RIGHT_CONTROL | RIGHT_GRANT, 0, CAP_PAGETABLE, 4);
-	give(d, d->guest.root, SLOT_GUEST, RIGHT_CONTROL | RIGHT_GRANT, 0, CAP_PAGETABLE, 4 | 1 << 4);
+	give(d, d->guest.root, SLOT_GUEST, RIGHT_CONTROL | RIGHT_GRANT, 0, CAP_PAGETABLE,
+	     4 | 1 << 4);
 	give_pages(d);
 	give_bad(d);
 	give_hardware(d);
@@ -315,9 +334,11 @@ void domain_build(struct domain *d, unsigned cpus)
 		give(d, supervisor_portal[i], SLOT_SUPERVISOR + i, RIGHT_SIGNAL, 0, CAP_PORTAL, 0);
 	for (unsigned n = 0; n < DRIVER_THREADS; n++)
 		build_thread(d, n);
-	/* All that is left is its own: the largest of these sizes fits behind what was made so far. */
+	/* All that is left is its own: the largest of these sizes fits behind what was made so far.
+	 */
 	d->bits = driver_below(8) ? 17 + driver_below(3) : DOMAIN_BITS - 1;
-	forge_must(cairn_retype(d->untyped, CAP_UNTYPED, d->bits, d->table, SLOT_UNTYPED, 0), "giving a domain memory");
+	forge_must(cairn_retype(d->untyped, CAP_UNTYPED, d->bits, d->table, SLOT_UNTYPED, 0),
+		   "giving a domain memory");
 	hints(d)[SLOT_UNTYPED] = (struct hint){.type = CAP_UNTYPED, .detail = (uint8_t)d->bits};
 	d->seen = d->still = 0;
 	forge_use(untyped);
@@ -338,7 +359,8 @@ void domain_connect(struct domain *d)
 
 		/* The slot may be taken, by what the domain put there itself. */
 		if (other == d || !other->state || other->state->cpu[n] != d->state->cpu[i & 1] ||
-		    cairn_portal_create(other->thread[2 + n], d->table, SLOT_PEER + i, BADGE_CALL + d->index, 0) != CAIRN_OK)
+		    cairn_portal_create(other->thread[2 + n], d->table, SLOT_PEER + i,
+					BADGE_CALL + d->index, 0) != CAIRN_OK)
 			continue;
 		hints(d)[SLOT_PEER + i] = (struct hint){.type = CAP_PORTAL};
 	}

@@ -10,24 +10,26 @@
 
 struct domain {
 	unsigned index;
-	struct forge_mark mark; /* its selectors in the driver's CapTable, its slot numbers, its part of the window */
+	struct forge_mark mark; /* its selectors in the driver's CapTable, its slot numbers, its
+				   part of the window */
 	uint64_t untyped;	/* all it is made of */
 	uint64_t table;
 	struct forge_space space, guest;
 	uint64_t thread[DRIVER_THREADS]; /* selectors */
 	uint64_t signal[2];		 /* the same with a badge */
 	uint64_t buffer[DRIVER_THREADS];
-	unsigned bits;			 /* size of the Untyped it was given */
+	unsigned bits;		    /* size of the Untyped it was given */
 	struct domain_state *state; /* NULL: it is not there */
-	uint64_t seen;	/* calls at the last look */
-	unsigned still; /* looks since it last made one */
+	uint64_t seen;		    /* calls at the last look */
+	unsigned still;		    /* looks since it last made one */
 };
 extern struct domain domains[DOMAINS];
 /* So many CPUs there are; how often domains may still try to start one. */
 extern unsigned wanted_cpus, cpu_starts;
 
 /* What all of them have made. */
-extern uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks, domains_built;
+extern uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls,
+	total_checks, domains_built;
 
 /* To be called once, before anything else is made: memory that may be poisoned, and the code. */
 void domains_prepare(void);

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a domain's threads do: one random hypercall after the other; each looks for violations after every thousand. */
+/* What a domain's threads do: one random hypercall after the other; each looks for violations after
+ * every thousand. */
 #include <cairn/debug.h>
 #include <cairn/status.h>
 #include "fuzz.h"
 
 /* How often each hypercall is chosen. */
 static const uint8_t weights[CAIRN_CALL_COUNT] = {
-	[CAIRN_CALL_IDENTIFY] = 2,	  [CAIRN_CALL_CALL] = 14,	   [CAIRN_CALL_REPLY] = 2,
-	[CAIRN_CALL_SIGNAL] = 12,	  [CAIRN_CALL_WAIT] = 10,	   [CAIRN_CALL_RETYPE] = 30,
-	[CAIRN_CALL_COPY] = 22,		  [CAIRN_CALL_MOVE] = 10,	   [CAIRN_CALL_DELETE] = 26,
-	[CAIRN_CALL_REVOKE] = 6,	  [CAIRN_CALL_PAGETABLE_LINK] = 8, [CAIRN_CALL_MAP] = 16,
-	[CAIRN_CALL_UNMAP] = 8,		  [CAIRN_CALL_THREAD_CONFIGURE] = 8, [CAIRN_CALL_VCPU_CONFIGURE] = 6,
-	[CAIRN_CALL_RESUME] = 8,	  [CAIRN_CALL_SUSPEND] = 4,	   [CAIRN_CALL_PORTAL_CREATE] = 12,
-	[CAIRN_CALL_RECALL] = 4,	  [CAIRN_CALL_IRQ_BIND] = 2,	   [CAIRN_CALL_IRQ_ACK] = 2,
-	[CAIRN_CALL_PORT_IN] = 2,	  [CAIRN_CALL_PORT_OUT] = 2,	   [CAIRN_CALL_SET_FS] = 3,
-	[CAIRN_CALL_MC_BIND] = 2,	  [CAIRN_CALL_MC_HARVEST] = 2,	   [CAIRN_CALL_MC_POISON] = 3,
-	[CAIRN_CALL_MC_THAW] = 2,	  [CAIRN_CALL_DEBUG_WRITE] = 1,	   [CAIRN_CALL_DEBUG_CHECK] = 1,
+	[CAIRN_CALL_IDENTIFY] = 2,	 [CAIRN_CALL_CALL] = 14,
+	[CAIRN_CALL_REPLY] = 2,		 [CAIRN_CALL_SIGNAL] = 12,
+	[CAIRN_CALL_WAIT] = 10,		 [CAIRN_CALL_RETYPE] = 30,
+	[CAIRN_CALL_COPY] = 22,		 [CAIRN_CALL_MOVE] = 10,
+	[CAIRN_CALL_DELETE] = 26,	 [CAIRN_CALL_REVOKE] = 6,
+	[CAIRN_CALL_PAGETABLE_LINK] = 8, [CAIRN_CALL_MAP] = 16,
+	[CAIRN_CALL_UNMAP] = 8,		 [CAIRN_CALL_THREAD_CONFIGURE] = 8,
+	[CAIRN_CALL_VCPU_CONFIGURE] = 6, [CAIRN_CALL_RESUME] = 8,
+	[CAIRN_CALL_SUSPEND] = 4,	 [CAIRN_CALL_PORTAL_CREATE] = 12,
+	[CAIRN_CALL_RECALL] = 4,	 [CAIRN_CALL_IRQ_BIND] = 2,
+	[CAIRN_CALL_IRQ_ACK] = 2,	 [CAIRN_CALL_PORT_IN] = 2,
+	[CAIRN_CALL_PORT_OUT] = 2,	 [CAIRN_CALL_SET_FS] = 3,
+	[CAIRN_CALL_MC_BIND] = 2,	 [CAIRN_CALL_MC_HARVEST] = 2,
+	[CAIRN_CALL_MC_POISON] = 3,	 [CAIRN_CALL_MC_THAW] = 2,
+	[CAIRN_CALL_DEBUG_WRITE] = 1,	 [CAIRN_CALL_DEBUG_CHECK] = 1,
 };
 #define WEIGHTS 231u
 
@@ -35,7 +41,8 @@ static inline uint64_t system_call(uint64_t rax, uint64_t a[6])
 	register uint64_t r9 __asm__("r9") = a[5];
 
 	__asm__ volatile("syscall"
-			 : "+a"(rax), "+D"(a[0]), "+S"(a[1]), "+d"(a[2]), "+r"(r10), "+r"(r8), "+r"(r9)
+			 : "+a"(rax), "+D"(a[0]), "+S"(a[1]), "+d"(a[2]), "+r"(r10), "+r"(r8),
+			   "+r"(r9)
 			 :
 			 : "rcx", "r11", "cc", "memory");
 	a[3] = r10;
@@ -87,7 +94,8 @@ static uint64_t choose_deadline(struct thread_state *t, bool handling)
 	return ((uint64_t)high << 32 | low) + below(t, 100000);
 }
 
-/* Numbers of no hypercall, and those that bounce to the thread's own entry (which those of the driver's threads have). */
+/* Numbers of no hypercall, and those that bounce to the thread's own entry (which those of the
+ * driver's threads have). */
 static void foreign_call(struct thread_state *t, unsigned place)
 {
 	uint64_t a[6] = {random_word(t), random_word(t)};
@@ -98,17 +106,20 @@ static void foreign_call(struct thread_state *t, unsigned place)
 		system_call(CAIRN_CALL_BASE + CAIRN_CALL_COUNT + below(t, 4000), a);
 }
 
-/* What the domain was given at the start goes rarely: without its table or its memory it can do little. */
+/* What the domain was given at the start goes rarely: without its table or its memory it can do
+ * little. */
 static bool cripples(uint64_t number, const uint64_t a[6])
 {
 	if (number == CAIRN_CALL_MOVE)
 		return a[0] < SLOT_FREE;
 	if (number == CAIRN_CALL_REVOKE && a[1] == domain_state()->revoke)
 		return false;
-	if ((number != CAIRN_CALL_DELETE && number != CAIRN_CALL_REVOKE) || a[0] >= SLOTS || a[1] >= SLOT_EXIT)
+	if ((number != CAIRN_CALL_DELETE && number != CAIRN_CALL_REVOKE) || a[0] >= SLOTS ||
+	    a[1] >= SLOT_EXIT)
 		return false;
 	/* Its table goes by several selectors. */
-	return domain_state()->hint[a[0]].type == CAP_CAPTABLE && domain_state()->hint[a[0]].detail == 1;
+	return domain_state()->hint[a[0]].type == CAP_CAPTABLE &&
+	       domain_state()->hint[a[0]].detail == 1;
 }
 
 static void one_call(struct domain_state *d, unsigned place, bool handling)
@@ -127,8 +138,8 @@ static void one_call(struct domain_state *d, unsigned place, bool handling)
 		a[0] = random_word(t) | 1; /* refused: the right one is the handler's last */
 	else if (number == CAIRN_CALL_MC_POISON && !a[1])
 		return; /* it was given nothing to poison */
-	else if (number != CAIRN_CALL_MC_POISON && number != CAIRN_CALL_DEBUG_WRITE && number != CAIRN_CALL_CPU_START &&
-		 one_in(t, 8))
+	else if (number != CAIRN_CALL_MC_POISON && number != CAIRN_CALL_DEBUG_WRITE &&
+		 number != CAIRN_CALL_CPU_START && one_in(t, 8))
 		mutate(t, a);
 	if (cripples(number, a) && !one_in(t, 256))
 		return;

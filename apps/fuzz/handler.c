@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a domain's handlers do with messages: those of others' calls, and the exits of the domain's VCpus. */
+/* What a domain's handlers do with messages: those of others' calls, and the exits of the domain's
+ * VCpus. */
 #include <cairn/status.h>
 #include "fuzz.h"
 
-#define PIECES	   16u
-#define CR0_ET	   0x10ul
+#define PIECES 16u
+#define CR0_ET 0x10ul
 
 static struct vcpu_state *state_page(uint64_t n)
 {
@@ -64,7 +65,8 @@ static uint64_t answer_exit(struct thread_state *t, struct vcpu_state *s, uint64
 {
 	uint64_t mask = VCPU_MTD_RIP;
 
-	if (class == EXIT_STARTUP || class == EXIT_INVALID || class == EXIT_SHUTDOWN || one_in(t, 64)) {
+	if (class == EXIT_STARTUP || class == EXIT_INVALID || class == EXIT_SHUTDOWN ||
+	    one_in(t, 64)) {
 		start_up(s);
 		mask = VCPU_MTD_ALL;
 	}
@@ -92,7 +94,12 @@ static uint64_t answer_exit(struct thread_state *t, struct vcpu_state *s, uint64
 _Noreturn void handle(unsigned place, uint64_t badge, uint64_t w1, uint64_t count)
 {
 	struct thread_state *t = &domain_state()->thread[place];
-	uint64_t a[6] = {0, random_word(t), random_word(t), random_word(t), random_word(t), below(t, MESSAGE_WORDS + 1)};
+	uint64_t a[6] = {0,
+			 random_word(t),
+			 random_word(t),
+			 random_word(t),
+			 random_word(t),
+			 below(t, MESSAGE_WORDS + 1)};
 
 	/* It came here, so the reply before was accepted. */
 	t->accepted[CAIRN_CALL_REPLY] += t->replying;

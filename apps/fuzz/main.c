@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver of the fuzz server: it starts domains, wakes what waits, ends and rebuilds them at random, and at last says what was
- * made and accepted. Arguments: seed=N calls=N (0: for ever) watch=N (refused hypercalls that must be seen to change nothing) cpus=N
- * (of the machine: those that the root-task has not started are started by the domains).
+ * The driver of the fuzz server: it starts domains, wakes what waits, ends and rebuilds them at
+ * random, and at last says what was made and accepted. Arguments: seed=N calls=N (0: for ever)
+ * watch=N (refused hypercalls that must be seen to change nothing) cpus=N (of the machine: those
+ * that the root-task has not started are started by the domains).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +14,9 @@
 #include "driver.h"
 
 #define LOOK_US	     500u
-#define STILL_MAX    8u	  /* looks without a call: its threads wait for each other */
-#define LIFE	     400u /* a domain ends at one look of so many */
-#define SHARE_LEAST  5u	  /* per cent */
+#define STILL_MAX    8u	      /* looks without a call: its threads wait for each other */
+#define LIFE	     400u     /* a domain ends at one look of so many */
+#define SHARE_LEAST  5u	      /* per cent */
 #define JUDGED_CALLS 1000000u /* shares of fewer calls in all say little */
 #define PROGRESS     1000000u
 
@@ -25,9 +26,13 @@ static struct {
 static unsigned cpus = 1, checks_failed;
 
 static const char *const names[CAIRN_CALL_COUNT] = {
-	"identify", "call", "reply", "signal", "wait", "retype", "copy", "move", "delete", "revoke", "pagetable_link", "map", "unmap",
-	"thread_configure", "vcpu_configure", "resume", "suspend", "portal_create", "recall", "irq_bind", "irq_ack", "port_in",
-	"port_out", "set_fs", "mc_bind", "mc_harvest", "mc_poison", "mc_thaw", "debug_write", "cpu_start", "debug_check",
+	"identify",	  "call",      "reply",		"signal",	    "wait",
+	"retype",	  "copy",      "move",		"delete",	    "revoke",
+	"pagetable_link", "map",       "unmap",		"thread_configure", "vcpu_configure",
+	"resume",	  "suspend",   "portal_create", "recall",	    "irq_bind",
+	"irq_ack",	  "port_in",   "port_out",	"set_fs",	    "mc_bind",
+	"mc_harvest",	  "mc_poison", "mc_thaw",	"debug_write",	    "cpu_start",
+	"debug_check",
 };
 
 static void read_arguments(int argc, char **argv)
@@ -35,7 +40,10 @@ static void read_arguments(int argc, char **argv)
 	static const struct {
 		const char *name;
 		uint64_t *value;
-	} known[] = {{"seed=", &wanted.seed}, {"calls=", &wanted.calls}, {"cpus=", &wanted.cpus}, {"watch=", &wanted.watch}};
+	} known[] = {{"seed=", &wanted.seed},
+		     {"calls=", &wanted.calls},
+		     {"cpus=", &wanted.cpus},
+		     {"watch=", &wanted.watch}};
 
 	for (int i = 1; i < argc; i++)
 		for (unsigned n = 0; n < sizeof(known) / sizeof(known[0]); n++)
@@ -75,13 +83,16 @@ static void violation(uint64_t fault, uint64_t place, uint64_t line, uint64_t nu
 {
 	char why[160];
 
-	snprintf(why, sizeof(why), "fault %lu at 0x%lx (kernel/debug/check.c:%lu) after %s, seed %lu, about %lu calls", fault, place,
-		 line, names[number % CAIRN_CALL_COUNT], wanted.seed, calls_now());
+	snprintf(
+		why, sizeof(why),
+		"fault %lu at 0x%lx (kernel/debug/check.c:%lu) after %s, seed %lu, about %lu calls",
+		fault, place, line, names[number % CAIRN_CALL_COUNT], wanted.seed, calls_now());
 	report("no-invariant-is-violated", false, why);
 	end();
 }
 
-#define STARTS_EACH 12u /* tries for each CPU that can be started: cpu_start is accepted only once for each */
+#define STARTS_EACH                                                                                \
+	12u /* tries for each CPU that can be started: cpu_start is accepted only once for each */
 
 /* A domain has started a CPU. */
 static void use_cpu(const struct domain *d)
@@ -107,7 +118,8 @@ static void check_now(void)
 {
 	uint64_t fault = DEBUG_SOUND, place = 0, line = 0;
 
-	if (cairn_debug_check(DEBUG_INVARIANTS, 0, &fault, &place, &line) == CAIRN_OK && fault != DEBUG_SOUND)
+	if (cairn_debug_check(DEBUG_INVARIANTS, 0, &fault, &place, &line) == CAIRN_OK &&
+	    fault != DEBUG_SOUND)
 		violation(fault, place, line, CAIRN_CALL_REVOKE);
 	total_checks++;
 }
@@ -153,7 +165,8 @@ static void look(void)
 		look_after(&domains[i]);
 	if (calls_now() < next_progress)
 		return;
-	printf("fuzz: %lu calls, %lu looks for violations, %lu domains\n", calls_now(), total_checks, domains_built);
+	printf("fuzz: %lu calls, %lu looks for violations, %lu domains\n", calls_now(),
+	       total_checks, domains_built);
 	fflush(stdout);
 	next_progress += PROGRESS;
 }
@@ -161,14 +174,17 @@ static void look(void)
 static void check_shares(void)
 {
 	for (unsigned n = 0; n < CAIRN_CALL_COUNT; n++) {
-		uint64_t made = total_made[n], accepted = total_accepted[n], share = made ? accepted * 1000 / made : 0;
+		uint64_t made = total_made[n], accepted = total_accepted[n],
+			 share = made ? accepted * 1000 / made : 0;
 		char name[48];
 
-		printf("fuzz: %-16s %9lu made, %9lu accepted, %lu.%lu %%\n", names[n], made, accepted, share / 10, share % 10);
+		printf("fuzz: %-16s %9lu made, %9lu accepted, %lu.%lu %%\n", names[n], made,
+		       accepted, share / 10, share % 10);
 		if (total_calls < JUDGED_CALLS || (n == CAIRN_CALL_CPU_START && !made))
 			continue;
 		snprintf(name, sizeof(name), "%s-is-accepted-often-enough", names[n]);
-		report(name, accepted && share >= 10 * SHARE_LEAST, "hardly ever: the calls try too little");
+		report(name, accepted && share >= 10 * SHARE_LEAST,
+		       "hardly ever: the calls try too little");
 	}
 }
 
@@ -185,8 +201,8 @@ static void finish(void)
 	check_shares();
 	if (cairn_debug_check(DEBUG_WATCHED, 0, NULL, &left, NULL) == CAIRN_OK && wanted.watch)
 		report("refused-calls-were-watched", left == 0, "there were too few");
-	printf("fuzz: %lu calls on %u CPUs, %lu looks for violations, %lu domains, seed %lu\n", total_calls, cpus, total_checks,
-	       domains_built, wanted.seed);
+	printf("fuzz: %lu calls on %u CPUs, %lu looks for violations, %lu domains, seed %lu\n",
+	       total_calls, cpus, total_checks, domains_built, wanted.seed);
 	report("all-calls-were-made", total_calls >= wanted.calls, "too few");
 	end();
 }
