@@ -77,8 +77,7 @@ static void judge(uint64_t number, uint64_t status, uint64_t before, uint64_t af
 		changed = number | status << 32;
 }
 
-/* Hypercall debug_check. */
-static status_t answer(uint64_t request, uint64_t argument, uint64_t result[3])
+static status_t perform_request(uint64_t request, uint64_t argument, uint64_t result[3])
 {
 	switch (request) {
 	case DEBUG_INVARIANTS:
@@ -100,26 +99,27 @@ static status_t answer(uint64_t request, uint64_t argument, uint64_t result[3])
 	return CAIRN_OK;
 }
 
-status_t debug_perform(status_t (*perform)(struct ec *e, uint64_t n), struct ec *e, uint64_t n)
+status_t debug_answer(struct ec *e)
 {
-	uint64_t before, result[3] = {0};
-	status_t st;
+	uint64_t result[3] = {0};
+	status_t st = perform_request(e->gpr[GPR_RDI], e->gpr[GPR_RSI], result);
 
-	if (n == CAIRN_CALL_DEBUG_CHECK) {
-		st = answer(e->gpr[GPR_RDI], e->gpr[GPR_RSI], result);
-		e->gpr[GPR_RDI] = result[0];
-		e->gpr[GPR_RSI] = result[1];
-		e->gpr[GPR_RDX] = result[2];
-		return st;
-	}
-	if (!watching())
-		return perform(e, n);
-	before = debug_checksum(e);
-	st = perform(e, n);
-	/* What removed a part only has done a part of its work. */
-	if (st != CAIRN_OK && st != CAIRN_ERR_AGAIN && hal_cpu()->current == e)
-		judge(n, st, before, debug_checksum(e));
+	e->gpr[GPR_RDI] = result[0];
+	e->gpr[GPR_RSI] = result[1];
+	e->gpr[GPR_RDX] = result[2];
 	return st;
+}
+
+uint64_t debug_before(const struct ec *e)
+{
+	return watching() ? debug_checksum(e) : 0;
+}
+
+void debug_after(const struct ec *e, uint64_t n, status_t st, uint64_t before)
+{
+	/* What removed a part only has done a part of its work. */
+	if (before && n != CAIRN_CALL_DEBUG_CHECK && st != CAIRN_OK && st != CAIRN_ERR_AGAIN && hal_cpu()->current == e)
+		judge(n, st, before, debug_checksum(e));
 }
 
 /* What takes no lock changes objects of this CPU at most. These are called in place of what they are named after (--wrap). */

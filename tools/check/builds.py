@@ -3,8 +3,8 @@
 
 import glob
 import os
-import subprocess
 import re
+import subprocess
 
 from .report import TOP, Watch
 from .run import log_path, run, tail
@@ -106,6 +106,8 @@ def stage_build(report):
         if not reason:
             judge_branches(report, preset)
             watch.lap()
+    if not _done["debug"] and not _done["release"]:
+        judge_release(report)
     where = os.path.join(TOP, "build", "check", "init")
     os.makedirs(where, exist_ok=True)
     reason = run([os.path.join(TOP, "init-build.sh"), "-DPRESET=release"],
