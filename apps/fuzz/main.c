@@ -19,6 +19,7 @@
 #define SHARE_LEAST  5u	      /* per cent */
 #define JUDGED_CALLS 1000000u /* shares of fewer calls in all say little */
 #define PROGRESS     1000000u
+#define WORLD_SLOTS  4096u
 
 static struct {
 	uint64_t seed, calls, cpus, watch;
@@ -130,7 +131,7 @@ static void rebuild(struct domain *d)
 		check_state(d);
 		domain_end(d);
 	}
-	if (total_checks < total_calls / CHECK_EACH)
+	while (total_checks < total_calls / CHECK_EACH)
 		check_now();
 	domain_build(d, cpus);
 	for (unsigned i = 0; i < DOMAINS; i++)
@@ -204,6 +205,9 @@ static void finish(void)
 	printf("fuzz: %lu calls on %u CPUs, %lu looks for violations, %lu domains, seed %lu\n",
 	       total_calls, cpus, total_checks, domains_built, wanted.seed);
 	report("all-calls-were-made", total_calls >= wanted.calls, "too few");
+	/* Those that ran at the end are still to be followed by theirs. */
+	report("every-thousand-calls-were-followed-by-a-look",
+	       total_checks + DOMAINS * PLACES >= total_calls / CHECK_EACH, "too few");
 	end();
 }
 
@@ -222,6 +226,8 @@ int main(int argc, char **argv)
 	driver_seed(wanted.seed);
 	domains_prepare();
 	use_cpus();
+	report("the-world-has-4096-slots-at-most",
+	       cairn_info()->first_slot + cairn_info()->slot_count <= WORLD_SLOTS, "more");
 	printf("fuzz: seed %lu, %lu calls, %u CPUs\n", wanted.seed, wanted.calls, cpus);
 	fflush(stdout);
 	forge_ignore(cairn_debug_check(DEBUG_WATCH, wanted.watch, NULL, NULL, NULL));
