@@ -160,6 +160,11 @@ void domains_prepare(void)
 	forge_release(mark);
 }
 
+uint64_t domains_numbers(void)
+{
+	return domains[DOMAINS - 1].mark.table_slot + DOMAIN_NUMBERS;
+}
+
 static struct hint *hints(const struct domain *d)
 {
 	return d->state->hint;

@@ -33,6 +33,8 @@ extern uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], 
 
 /* To be called once, before anything else is made: memory that may be poisoned, and the code. */
 void domains_prepare(void);
+/* All slot numbers that are in use lie below this one: the system has no other server. */
+uint64_t domains_numbers(void);
 /* The handler of domains' faults on a CPU that runs. */
 void supervisor_make(unsigned cpu);
 /* A domain with threads on two of that many CPUs. */
