@@ -180,6 +180,8 @@ def numbers_header(interface, calls):
     for call in calls:
         lines.append(f"#define CAIRN_CALL_{call['name'].upper():<{width}} {call['number']}\n")
     lines.append(f"#define CAIRN_CALL_{'COUNT':<{width}} {len(calls)}\n")
+    lines.append("\n/* X(NAME, name) for each of them. */\n#define CAIRN_HYPERCALLS(X)")
+    lines += [f" \\\n\tX({call['name'].upper()}, {call['name']})" for call in calls] + ["\n"]
     lines.append("\n#endif\n")
     return "".join(lines)
 

@@ -11,7 +11,9 @@ packages=(
 	# boot media
 	grub-pc-bin grub-common xorriso mtools
 	# check
-	clang-format libcmocka-dev libzydis-dev libcapstone-dev python3-capstone python3-pyelftools
+	clang-format libcmocka-dev libzydis-dev libcapstone-dev spin python3-capstone python3-pyelftools
+	# prove
+	frama-c-base why3 z3 cvc4
 )
 
 missing=()

@@ -182,7 +182,7 @@ uint64_t forge_thread(const struct forge_thread *wanted, struct message_buffer *
 {
 	struct thread_config *config = (struct thread_config *)cairn_buffer()->words;
 	uint64_t thread = retype(CAP_THREAD, 0, 0, "making a Thread");
-	uint64_t frame = forge_frame();
+	uint64_t frame = wanted->buffer ? wanted->buffer : forge_frame();
 
 	if (buffer)
 		*buffer = forge_window_copy(frame, RIGHT_READ | RIGHT_WRITE);
@@ -201,6 +201,7 @@ uint64_t forge_thread(const struct forge_thread *wanted, struct message_buffer *
 	config->priority = wanted->priority;
 	config->budget_us = wanted->budget_us;
 	config->period_us = wanted->period_us;
+	config->ceiling = wanted->ceiling;
 	forge_must(cairn_thread_configure(thread, THREAD_SPACE | THREAD_REGS | THREAD_UPCALLS |
 							  THREAD_TIME),
 		   "configuring a Thread");

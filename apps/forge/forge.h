@@ -35,7 +35,9 @@ struct forge_thread {
 	uint64_t fs_base;
 	uint64_t syscall_entry, fault_entry;
 	uint64_t priority; /* 0: a portal handler */
+	uint64_t ceiling;
 	uint64_t budget_us, period_us;
+	uint64_t buffer; /* selector: the Frame of its message buffer; 0: a new one */
 };
 
 /* To be called once. Makes the window's PageTables. */

@@ -36,8 +36,9 @@ static const char *check_server(const struct desc_server *server,
 	if (memchr(server->name, 0, sizeof(server->name)) == NULL ||
 	    memchr(server->args, 0, sizeof(server->args)) == NULL)
 		return "a server's name or arguments have no end";
-	if (server->role > ROLE_VMM || server->priority == 0 || server->priority > 63)
-		return "a server's role or priority is unknown";
+	if (server->role > ROLE_VMM || server->priority == 0 || server->priority > 63 ||
+	    server->ceiling > 63)
+		return "a server's role, priority or ceiling is unknown";
 	if (server->role == ROLE_VMM && server->vm >= system->vm_count)
 		return "a vmm-server's VM does not exist";
 	if (server->role == ROLE_VMM && server->cpu != system->vm[server->vm].cpu)

@@ -188,6 +188,7 @@ static bool build_thread(struct server *server, unsigned n)
 	config->buffer = buffer;
 	config->cpu = server->cpu;
 	config->supervisor = SEL_SUPERVISOR;
+	config->ceiling = server->desc->ceiling;
 	return report(cairn_thread_configure(server->thread[n], THREAD_SPACE), "set up a thread");
 }
 

@@ -12,7 +12,7 @@
 #include <cairn/status.h>
 
 #define TRIAL_ARGUMENTS 6u
-#define TRIAL_FIELDS	14u
+#define TRIAL_FIELDS	15u
 
 /* One for each hypercall; gen_table.py looks for these. */
 #define HYPERCALL_TEST(name) void test_##name(void)

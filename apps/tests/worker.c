@@ -54,6 +54,7 @@ void worker_make(struct worker *w, void (*entry)(uint64_t arg), uint64_t arg, ui
 	config.rsp = (uint64_t)(top - 1);
 	config.arg = arg;
 	config.priority = priority;
+	config.ceiling = CEILING;
 	w->thread = forge_thread(&config, &w->buffer);
 	w->signal = forge_copy(w->thread, RIGHT_SIGNAL, 1);
 }

@@ -12,6 +12,7 @@
 #define PRIORITY_MAIN 24u
 #define PRIORITY_HIGH 30u
 #define PRIORITY_LOW  10u
+#define CEILING	      40u /* and what the main thread may give, and gives on */
 
 struct worker {
 	uint64_t thread;	       /* selector */

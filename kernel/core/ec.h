@@ -95,6 +95,7 @@ struct ec {
 	/* Time. The run queue holds chain roots. */
 	uint32_t priority;  /* 0: no time of its own */
 	uint32_t effective; /* what its chain runs at: its own, or what a waiting caller lends */
+	uint32_t ceiling;   /* the highest priority that it may give */
 	uint32_t queued;    /* in the run queue */
 	struct ec *run_next, *run_prev;
 	uint64_t budget, period, left; /* TSC ticks; budget 0: no limit */
@@ -145,7 +146,7 @@ struct cpu {
 	struct timer verdict;	/* armed while an exception waits for its acknowledgement */
 	uint8_t verdict_again;	/* a new mca-server has been given its time */
 	struct ec *dying;	/* to be stopped (portal.c), linked by queue_next */
-	uint32_t index, apic_id;
+	uint32_t index;
 	struct ec *sc;	   /* root whose time runs */
 	uint64_t sc_start; /* TSC */
 	uint64_t ready;	   /* bit per priority */
@@ -157,12 +158,12 @@ struct cpu {
 	struct ec *nobody;     /* … when that was destroyed */
 	uint32_t ts;	       /* CR0.TS is set: FPU use traps (#NM) */
 	struct ec *last_guest; /* entered here last: another one flushes the guest TLB */
-	uint32_t guest_slot;   /* its guest space */
 	uint64_t guest_flush;  /* generation: a VCpu that has entered with an older one flushes as well */
 	struct ec *list;       /* every configured ec bound to this CPU */
 	struct ec *vmcs;       /* VMX: whose VMCS is current */
 	uint8_t disturbed;     /* `current` was changed by a request while it waited for the lock */
 	struct mail mail __attribute__((aligned(64))); /* written by others */
+	uint32_t apic_id;			       /* read by others */
 };
 
 /* ---- scheduling (sched.c) ---- */

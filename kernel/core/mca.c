@@ -10,11 +10,19 @@
 
 /* Filled by the #MC stub, which takes no lock, and by the poll, which it may interrupt. */
 struct error_ring {
-	struct mca_record record[RING_RECORDS];
 	uint64_t head;	       /* sequence of the newest record */
 	uint64_t acknowledged; /* the newest that the mca-server is done with */
 };
 static struct error_ring rings[CPU_MAX];
+static struct mca_record records[CPU_MAX][RING_RECORDS];
+
+/*@
+  // What waits is in order, each record in the place of its sequence, with none missing.
+  predicate ring_ok(integer c) =
+    rings[c].acknowledged <= rings[c].head <= rings[c].acknowledged + RING_RECORDS &&
+    \forall integer n; rings[c].acknowledged < n <= rings[c].head ==> records[c][n % RING_RECORDS].sequence == n;
+*/
+
 uint64_t mc_epoch, mc_complete;
 
 static struct {
@@ -112,22 +120,42 @@ void mca_notify(void)
 		ask(t->cpu, REQ_NOTIFY, t, bound.badge);
 }
 
+/*@
+  requires \valid(to) && \valid(r) && \separated(to, r);
+  assigns *to, r->sequence, r->cpu;
+  ensures to->sequence == sequence;
+*/
+static void record_fill(struct mca_record *to, struct mca_record *r, uint32_t cpu, uint64_t sequence)
+{
+	r->sequence = 0;
+	r->cpu = cpu;
+	*to = *r;
+	hal_order();
+	to->sequence = sequence;
+}
+
+/*@
+  requires ring: cpu->index < CPU_MAX && ring_ok(cpu->index) && rings[cpu->index].head < 0x7fffffffffffffff;
+  requires \valid_read(cpu) && \valid(r) && \separated(r, cpu, rings + (0 .. CPU_MAX - 1), &records[0 .. CPU_MAX - 1]);
+  assigns r->sequence, r->cpu, rings[cpu->index].head, records[cpu->index][(rings[cpu->index].head + 1) % RING_RECORDS];
+  ensures ring_order: ring_ok(\old(cpu->index));
+  ensures ring_place: \forall integer n; \old(rings[cpu->index].acknowledged) < n <= \old(rings[cpu->index].head) &&
+    \result != 0 ==> n % RING_RECORDS != (\old(rings[cpu->index].head) + 1) % RING_RECORDS;
+  ensures ring_kept: \result != 0 ==> rings[\old(cpu->index)].head == \old(rings[cpu->index].head) + 1;
+  ensures ring_refused: \result == 0 ==> rings[\old(cpu->index)].head == \old(rings[cpu->index].head);
+*/
 int mca_push(struct cpu *cpu, struct mca_record *r, int poll)
 {
 	struct error_ring *q = &rings[cpu->index];
-	struct mca_record *to;
 	uint64_t sequence;
 
 	if (q->head - q->acknowledged >= RING_RECORDS - (poll ? RING_RESERVE : 0))
 		return 0;
 	/* One instruction claims the place: whoever interrupts takes the next. The sequence says that it is filled. */
 	sequence = __atomic_add_fetch(&q->head, 1, __ATOMIC_RELAXED);
-	to = &q->record[sequence % RING_RECORDS];
-	r->sequence = 0;
-	r->cpu = cpu->index;
-	*to = *r;
-	hal_order();
-	to->sequence = sequence;
+	/*@ assert place: \forall integer n; \at(rings[cpu->index].acknowledged, Pre) < n <= \at(rings[cpu->index].head, Pre) ==>
+	      n % RING_RECORDS != (\at(rings[cpu->index].head, Pre) + 1) % RING_RECORDS; */
+	record_fill(&records[cpu->index][sequence % RING_RECORDS], r, cpu->index, sequence);
 	return 1;
 }
 
@@ -184,7 +212,7 @@ status_t mca_harvest(struct ec *e, uint32_t cpu, uint64_t acknowledged, uint64_t
 		return CAIRN_ERR_ARG;
 	*epoch = complete_epoch();
 	ask(cpu, REQ_MC_HARVEST, NULL, acknowledged);
-	r = &q->record[(q->acknowledged + 1) % RING_RECORDS];
+	r = &records[cpu][(q->acknowledged + 1) % RING_RECORDS];
 	*count = q->head - q->acknowledged;
 	if (!*count || r->sequence != q->acknowledged + 1) {
 		*count = 0; /* none, or its exception is about to fill it, and will notify */

@@ -189,6 +189,29 @@ static void who_works_for_the_mca_server_is_not_held(void **state)
 	harvest(e->held, 0);
 }
 
+/* The mca-server was told by another CPU, and was quick: before this one got out of the kernel. */
+static void who_was_dealt_with_already_is_not_held(void **state)
+{
+	uint32_t t;
+	struct ec *e = make_thread(5, &t);
+	struct cpu *cpu = &host.cpu;
+
+	(void)state;
+	must(call1(RESUME, t));
+	push(0x1000, 0);
+	harvest(mca_sequence(cpu), 0);
+	mc_complete = ++mc_epoch;
+	cpu->mc_sequence = mca_sequence(cpu);
+	cpu->mc_context = e;
+	cpu->mc_restartable = cpu->mc_pending = 1;
+	mca_process(cpu);
+	assert_int_equal(e->held, 0);
+	schedule(cpu);
+	assert_ptr_equal(cpu->current, e);
+	harvest(0, 0); /* no verdict is waited for */
+	assert_null(cpu->verdict.next);
+}
+
 static void a_vcpu_made_before_the_verdict_waits_for_it(void **state)
 {
 	uint32_t v[3], i;
@@ -473,6 +496,7 @@ int main(void)
 		test(an_unconfigured_thread_has_no_cpu_to_be_told_on),
 		test(a_held_thread_goes_on_after_its_record),
 		test(who_works_for_the_mca_server_is_not_held),
+		test(who_was_dealt_with_already_is_not_held),
 		test(a_vcpu_made_before_the_verdict_waits_for_it),
 		test(an_exception_that_nobody_looks_at_stops_the_machine),
 		test(every_mapping_becomes_a_tag_and_is_reported),

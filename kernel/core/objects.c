@@ -104,12 +104,12 @@ static void set_home(struct ec *e, const struct home *h, uint32_t object, uint8_
 
 #define TIME_MAX_US 3600000000ull
 
-static status_t check_time(uint64_t priority, uint64_t budget, uint64_t period)
+static status_t check_time(const struct ec *self, uint64_t priority, uint64_t budget, uint64_t period)
 {
 	if (priority >= PRIORITIES || budget > TIME_MAX_US || period > TIME_MAX_US ||
 	    (budget && (budget > period || budget < 100)))
 		return CAIRN_ERR_ARG;
-	return CAIRN_OK;
+	return priority <= self->ceiling ? CAIRN_OK : CAIRN_ERR_RIGHTS;
 }
 
 static void set_time(struct ec *e, uint64_t priority, uint64_t budget, uint64_t period)
@@ -160,6 +160,7 @@ static void configure_thread(struct ec *e, const struct plan *p)
 		set_home(e, &p->home, p->object, EC_THREAD);
 		e->buffer = hal_window(slots[p->home.frame].base);
 		e->supervisor = c->supervisor < SLOT_COUNT ? (uint32_t)c->supervisor : SLOT_COUNT;
+		e->ceiling = (uint32_t)c->ceiling;
 		e->handler = 1;
 		hal_order(); /* its CPU is known: others may look at it from here on */
 		e->status = EC_IDLE;
@@ -230,12 +231,14 @@ status_t thread_configure(struct ec *self, uint32_t slot, uint64_t mask)
 		return CAIRN_ERR_STATE; /* its space or buffer is gone */
 	if (mask & THREAD_SPACE)
 		st = get_home(self, c->space, c->captable, c->buffer, c->cpu, &p.home);
+	if (st == CAIRN_OK && (mask & THREAD_SPACE) && c->ceiling > self->ceiling)
+		st = CAIRN_ERR_RIGHTS;
 	if (st == CAIRN_OK && (mask & THREAD_REGS))
 		st = check_regs(c);
 	if (st == CAIRN_OK && (mask & THREAD_UPCALLS) && (c->syscall_entry >= USER_END || c->fault_entry >= USER_END))
 		st = CAIRN_ERR_ARG;
 	if (st == CAIRN_OK && (mask & THREAD_TIME))
-		st = check_time(c->priority, c->budget_us, c->period_us);
+		st = check_time(self, c->priority, c->budget_us, c->period_us);
 	if (st != CAIRN_OK)
 		return st;
 	if (mask & THREAD_SPACE)
@@ -260,7 +263,7 @@ status_t vcpu_configure(struct ec *self, uint32_t slot)
 	if (st == CAIRN_OK && c->exit_base >= SLOT_COUNT)
 		st = CAIRN_ERR_ARG;
 	if (st == CAIRN_OK)
-		st = check_time(c->priority, c->budget_us, c->period_us);
+		st = check_time(self, c->priority, c->budget_us, c->period_us);
 	if (st == CAIRN_OK && !c->priority)
 		st = CAIRN_ERR_ARG;
 	if (st != CAIRN_OK)

@@ -243,6 +243,35 @@ static uint64_t configure_vcpu(uint32_t v)
 	return call1(VCPU_CONFIGURE, v);
 }
 
+/* seL4's maximum controlled priority. */
+static void nobody_gives_more_than_its_ceiling(void **state)
+{
+	uint32_t v = make(CAP_VCPU, 0, 0);
+
+	(void)state;
+	driver.ceiling = 7;
+	refused(CAIRN_ERR_RIGHTS, priority, 8);
+	refused(CAIRN_ERR_RIGHTS, ceiling, 8);
+	refused(CAIRN_ERR_RIGHTS, ceiling, 1ull << 32);
+	config.priority = config.ceiling = 7;
+	must(configure(ALL));
+	assert_int_equal(object_of(thread)->ceiling, 7);
+	config.priority = 8;
+	must_be(CAIRN_ERR_RIGHTS, configure(THREAD_TIME));
+	config.ceiling = 9; /* only with its space */
+	config.priority = 6;
+	must(configure(THREAD_TIME));
+	assert_int_equal(object_of(thread)->ceiling, 7);
+	vc = (struct vcpu_config){.guest_root = make_pt(PT_GUEST, 4, 8),
+				  .home = home_space(),
+				  .captable = S_TABLE,
+				  .state = make_frame(PAGE_BITS_4K),
+				  .priority = 8};
+	must_be(CAIRN_ERR_RIGHTS, configure_vcpu(v));
+	vc.priority = 7;
+	must(configure_vcpu(v));
+}
+
 static void vcpu_configurations_are_checked(void **state)
 {
 	uint32_t v = make(CAP_VCPU, 0, 0);
@@ -305,6 +334,7 @@ int main(void)
 		test(a_stopped_thread_may_start_again),
 		test(destruction_frees_everything),
 		test(a_thread_may_delete_itself),
+		test(nobody_gives_more_than_its_ceiling),
 		test(vcpu_configurations_are_checked),
 		test(a_vcpu_stops_with_its_guest_space),
 	};

@@ -200,10 +200,10 @@ void frame_poison(uint32_t frame, uint64_t page)
 	} else if (slots[f->deposit].used) {
 		hal_pt_poison(slots[f->deposit].base, (uint32_t)((page - f->base) >> PAGE_BITS_4K));
 	} else {
-		/* Clear, flush, then link the split: no CPU ever sees two sizes for one address. */
+		/* Take it away, flush, then link the split: no CPU ever sees two sizes for one address. */
 		fill_split(frame);
 		slots[f->deposit].used = ENTRIES;
-		hal_pt_clear(p->base, f->map_index);
+		hal_pt_changes(p->base, f->map_index);
 		ask_all(REQ_FLUSH, p->pt_kind);
 		hal_pt_table(p->base, p->pt_kind, f->map_index, slots[f->deposit].base);
 	}

@@ -288,7 +288,7 @@ static void poison_splits_a_large_page(void **state)
 }
 
 /* No CPU may ever see two sizes for one address. */
-static void a_split_clears_and_flushes_before_it_links(void **state)
+static void a_split_takes_away_and_flushes_before_it_links(void **state)
 {
 	struct large l;
 	const struct host_event *e;
@@ -300,7 +300,7 @@ static void a_split_clears_and_flushes_before_it_links(void **state)
 	frame_poison(slot_of(l.frame), SLOT(l.frame).base);
 	assert_int_equal(host.events, 512 + 4);
 	e = &host.event[512]; /* behind the fill, which nobody sees yet */
-	assert_int_equal(e[0].op, HOST_CLEAR);
+	assert_int_equal(e[0].op, HOST_CHANGES);
 	assert_int_equal(e[0].pt, SLOT(guest_sel[2]).base);
 	assert_int_equal(e[1].op, HOST_FLUSH);
 	assert_int_equal(e[2].op, HOST_TABLE);
@@ -359,7 +359,7 @@ int main(void)
 		test(deleting_the_deposit_unmaps),
 		test(a_deposit_outlives_the_level_2_table),
 		test(poison_splits_a_large_page),
-		test(a_split_clears_and_flushes_before_it_links),
+		test(a_split_takes_away_and_flushes_before_it_links),
 		test(poisoned_pages_are_mapped_as_lost),
 		test(a_poisoned_structure_is_not_hung_again),
 	};

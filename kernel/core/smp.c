@@ -63,26 +63,27 @@ void mail_serve(struct cpu *cpu)
 }
 
 /* One turn of a wait that began at `start`; `silent` is who does not answer. */
-static void wait_turn(uint64_t *start, int *pushed, struct cpu *silent)
+static void wait_turn(uint64_t *start, uint64_t *pushed, struct cpu *silent)
 {
 	hal_relax();
 	if (hal_now() - *start < hal_ticks(PATIENCE_US))
 		return;
-	if (*pushed)
+	if ((*pushed)++)
 		hal_panic("a CPU does not answer");
 	hal_nmi(silent);
-	*pushed = 1;
 	*start = hal_now();
 }
 
 void lock_take(void)
 {
-	uint32_t ticket = __atomic_fetch_add(&lock_next, 1, __ATOMIC_RELAXED);
+	uint32_t ticket = __atomic_fetch_add(&lock_next, 1, __ATOMIC_RELAXED), seen = ticket, serving;
+	uint64_t start = 0, pushed = 0;
 
-	/* Each holder waits for bounded times only, and there are at most CPU_MAX before us. */
-	while (__atomic_load_n(&lock_serving, __ATOMIC_ACQUIRE) != ticket) {
+	/* Each holder waits for bounded times only, and there are at most CPU_MAX before us; one that died holds it for ever. */
+	for (; (serving = __atomic_load_n(&lock_serving, __ATOMIC_ACQUIRE)) != ticket; seen = serving) {
+		start = serving == seen ? start : hal_now();
 		mail_serve(hal_cpu());
-		hal_relax();
+		wait_turn(&start, &pushed, hal_cpu());
 	}
 }
 
@@ -102,8 +103,7 @@ static void post(struct cpu *to, enum request what, struct ec *e, uint64_t arg)
 
 static status_t collect(struct cpu *from)
 {
-	uint64_t start = hal_now();
-	int pushed = 0;
+	uint64_t start = hal_now(), pushed = 0;
 
 	while (__atomic_load_n(&from->mail.waiting, __ATOMIC_ACQUIRE))
 		wait_turn(&start, &pushed, from);

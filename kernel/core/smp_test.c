@@ -292,6 +292,24 @@ static void a_cpu_that_answers_nothing_is_the_end(void **state)
 	assert_int_equal(host.nmis, 1);
 }
 
+static void a_lock_that_is_never_given_back_is_the_end(void **state)
+{
+	(void)state;
+	host_cpus(2);
+	host_on(1);
+	lock_take();
+	host_on(0);
+	host.deaf = 2;
+	host.expect_fatal = 1;
+	if (!setjmp(host.fatal)) {
+		lock_take();
+		fail_msg("it goes on");
+	}
+	lock_drop();
+	lock_drop();
+	assert_int_equal(host.nmis, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +327,7 @@ int main(void)
 		cmocka_unit_test_setup(a_vcpu_of_another_cpu_is_frozen_and_thawed, host_boot),
 		cmocka_unit_test_setup(a_cpu_that_does_not_answer_gets_an_nmi, host_boot),
 		cmocka_unit_test_setup(a_cpu_that_answers_nothing_is_the_end, host_boot),
+		cmocka_unit_test_setup(a_lock_that_is_never_given_back_is_the_end, host_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -390,24 +390,17 @@ static status_t sys_debug_write(struct ec *e)
 #endif
 }
 
-/*
- * Which call it is, decided by direct branches: an indirect one could be led elsewhere by whoever trained its prediction.
- * What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here.
- */
+/* Which call it is, is decided by direct branches: an indirect one could be led elsewhere by whoever trained its prediction.
+ * What touches nothing but the caller and its CPU takes no lock; 0: this one is not for here. */
 static int perform_here(struct ec *e, uint64_t n)
 {
-	switch (n) {
-	case CAIRN_CALL_SIGNAL:
+	if (n == CAIRN_CALL_SIGNAL)
 		return signal_here(e);
-	case CAIRN_CALL_WAIT:
+	if (n == CAIRN_CALL_WAIT)
 		return sys_wait(e);
-	case CAIRN_CALL_IDENTIFY:
+	if (n == CAIRN_CALL_IDENTIFY)
 		return sys_identify(e);
-	case CAIRN_CALL_SET_FS:
-		return sys_set_fs(e);
-	default:
-		return 0;
-	}
+	return n == CAIRN_CALL_SET_FS && sys_set_fs(e);
 }
 
 #define PERFORM(name, function, type, rights)                                                                               \

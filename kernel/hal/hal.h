@@ -9,33 +9,23 @@
 
 /* ---- CPU ---- */
 
+/*
+ * On every path, therefore inline: hal_cpu, this CPU; hal_window, where the kernel window shows a page; hal_switch(cpu, next): loads
+ * address space, FS base and FPU policy of `next`, which becomes cpu->current; hal_switch_call(cpu, from, h, guest): the same from
+ * `from` (guest: a VCpu) into its idle handler `h`, which starts with a clean FPU; hal_switch_reply(cpu, to): from a handler whose
+ * context ends. hal_select(first, count, sel): the slot of selector `sel` in a table of `count` slots from `first` on, SLOT_NIL
+ * (never live) if it has none, found without a branch, so that no mispredicted one leads out of the table.
+ * hal_speculation_barrier: nothing behind it is done on a mere guess about the checks before it.
+ */
 #ifdef CAIRN_HOST
-struct cpu *hal_cpu(void);
-void *hal_window(uint64_t phys);
-/* Loads address space, FS base and FPU policy of `next`, which becomes cpu->current. */
-void hal_switch(struct cpu *cpu, struct ec *next);
-/* The same from `from` into its idle handler `h`, which starts with a clean FPU; from a handler whose context ends to `to`. */
-#define hal_switch_call(cpu, from, h, guest) hal_switch(cpu, h)
-#define hal_switch_reply		     hal_switch
-/* The slot of selector `sel` in a table of `count` slots from `first` on, SLOT_NIL (never live) if it has none: found without a
- * branch, so that no mispredicted one leads out of the table. */
-static inline uint64_t hal_select(uint32_t first, uint32_t count, uint64_t sel)
-{
-	return sel < count ? first + (uint32_t)sel : SLOT_NIL;
-}
-/* Nothing behind it is done on a mere guess about the checks before it. */
-#define hal_speculation_barrier() ((void)0)
+#include <hal/host/host_inline.h>
 #else
-#include <arch/x86_64/hal_inline.h> /* the same, inline: they are on every path */
+#include <arch/x86_64/hal_inline.h>
 #endif
 /* Now, in TSC ticks. */
 uint64_t hal_now(void);
 /* Orders what the compiler wrote before and writes after (the machine keeps the order of stores). */
-#ifdef __FRAMAC__
-#define hal_order() ((void)0)
-#else
 #define hal_order() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-#endif
 /* In a loop that waits for another CPU. */
 void hal_relax(void);
 /* Makes a CPU serve its mail (mail_serve); makes it leave a guest or halt even with interrupts off. */
@@ -90,6 +80,8 @@ void hal_pt_init(uint64_t pt, uint8_t kind, uint8_t level);
 void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child);
 void hal_pt_page(uint64_t pt, uint8_t kind, uint8_t level, uint32_t index, uint64_t phys, uint32_t rights);
 void hal_pt_poison(uint64_t pt, uint32_t index);
+/* Takes a page away for a moment: who comes there tries again until it is set to something else. */
+void hal_pt_changes(uint64_t pt, uint32_t index);
 void hal_pt_clear(uint64_t pt, uint32_t index);
 int hal_pt_used(uint64_t pt, uint32_t index);
 /* This CPU uses no old translation of `kind` any more. */

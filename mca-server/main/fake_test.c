@@ -17,12 +17,19 @@ static struct mca_state state;
 static struct mca_events events;
 static struct server_info info;
 
+static void live(void)
+{
+	if (fake.dies_at && !--fake.dies_at)
+		longjmp(fake.death, 1);
+}
+
 /* As the kernel does it: the epoch is told before the ring is looked into. */
 static cairn_status_t harvest(uint32_t cpu, uint64_t acknowledged, struct mca_record *record,
 			      uint64_t *count, uint64_t *epoch)
 {
 	struct fake_cpu *c = &fake.cpu[cpu];
 
+	live();
 	assert_true(cpu < FAKE_CPUS);
 	if (acknowledged > c->head)
 		return CAIRN_ERR_ARG;
@@ -37,6 +44,7 @@ static cairn_status_t harvest(uint32_t cpu, uint64_t acknowledged, struct mca_re
 	if (!*count)
 		return CAIRN_OK;
 	*record = c->ring[c->acknowledged];
+	live();
 	if (c->handed_out < record->sequence)
 		c->handed_out = record->sequence;
 	return CAIRN_OK;
@@ -44,18 +52,19 @@ static cairn_status_t harvest(uint32_t cpu, uint64_t acknowledged, struct mca_re
 
 static cairn_status_t poison(uint64_t page, uint64_t cursor, struct mca_holding *holding)
 {
+	live();
 	assert_int_equal(page % 4096, 0);
 	if (page >= fake.memory_end)
 		return CAIRN_ERR_ARG;
 	if (!cursor)
 		fake.poisoned[fake.poisoned_count++ % 2048] = page;
 	*holding = (struct mca_holding){0};
+	/* It stays in the tree, poisoned, and is told again when it is asked for again. */
 	for (; cursor < fake.holders; cursor++)
 		if (fake.holder[cursor].page == page) {
 			holding->kind = fake.holder[cursor].kind;
 			holding->label = fake.holder[cursor].label;
 			holding->address = fake.holder[cursor].address;
-			fake.holder[cursor].page = 1; /* unmapped */
 			holding->cursor = cursor + 1 < fake.holders ? cursor + 1 : 0;
 			return CAIRN_OK;
 		}
@@ -82,8 +91,10 @@ static cairn_status_t thaw(uint32_t vcpu, uint64_t epoch)
 	assert_true(vcpu < 2 * FAKE_VMS);
 	assert_true(is_known(epoch));	   /* never too early */
 	assert_false(fake.dead[vcpu / 2]); /* a killed VM is never thawed */
+	live();
 	if (fake.thaw_status == CAIRN_OK && epoch > fake.thawed[vcpu])
 		fake.thawed[vcpu] = epoch;
+	live();
 	return fake.thaw_status;
 }
 
@@ -105,7 +116,9 @@ static uint64_t shutdown(uint64_t value)
 
 static void signal_channel(uint32_t channel)
 {
+	live();
 	fake.signals[channel - 1]++;
+	live();
 }
 
 static struct mca_channel *channel_of(uint32_t channel)
@@ -115,6 +128,7 @@ static struct mca_channel *channel_of(uint32_t channel)
 
 static uint64_t now(void)
 {
+	live();
 	return fake.now;
 }
 
@@ -169,6 +183,14 @@ void fake_reset(void)
 		.system = &system_fake, .info = &info, .state = &state, .events = &events};
 	mca_start(&mca, false, false);
 	mca_turn(&mca);
+}
+
+void fake_restart(void)
+{
+	memset(&events, 0, sizeof(events));
+	mca = (struct mca){
+		.system = &system_fake, .info = &info, .state = &state, .events = &events};
+	mca_start(&mca, false, false);
 }
 
 void fake_amd(bool override)

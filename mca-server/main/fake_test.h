@@ -4,6 +4,7 @@
 #ifndef MCA_FAKE_H
 #define MCA_FAKE_H
 
+#include <setjmp.h>
 #include "mca.h"
 
 #define FAKE_VMS     3u
@@ -51,6 +52,9 @@ struct fake {
 	struct mca_channel channel[FAKE_VMS];
 	uint32_t signals[FAKE_VMS];
 	uint64_t now;
+	/* The mca-server is gone at this call of the world, counted down; 0: it lives. */
+	uint64_t dies_at;
+	jmp_buf death;
 	char log[1u << 20];
 	size_t log_length;
 };
@@ -62,6 +66,9 @@ extern struct mca mca;
 void fake_reset(void);
 void fake_amd(bool override);
 void fake_policy(uint32_t vm, uint32_t policy);
+
+/* A new life of the mca-server, which finds nothing but struct mca_state. */
+void fake_restart(void);
 
 /* The root-task has built a VM anew: other VCpus, and an empty channel. */
 void fake_built_anew(uint32_t vm);

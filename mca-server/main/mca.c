@@ -22,12 +22,11 @@ static uint32_t cpus(const struct mca *mca)
 }
 
 /* AMD's SUCCOR may be supplied by the system description; what CPUID says is never hidden. */
-void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
+static void set_rules(struct mca *mca, bool succor, bool overflow_recovery)
 {
 	const struct server_info *info = mca->info;
 	bool override = info->mca_flags & MCA_FLAG_SUCCOR_OVERRIDE;
 
-	mca->ticks_per_ms = info->tsc_khz ? info->tsc_khz : 1;
 	mca->rules = (struct mca_rules){.amd = info->vendor == VENDOR_AMD};
 	events_add(mca->events, "machine checks: %s rules, MCG_CAP 0x%" PRIx64 ", %u CPUs, %u VMs",
 		   mca->rules.amd ? "AMD's" : "Intel's", info->mcg_cap, cpus(mca), info->vm_count);
@@ -43,12 +42,39 @@ void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
 	mca->rules.overflow_recovery = overflow_recovery || override;
 }
 
+/* The batch stays until its effects are there, for a restart; for ever, if the system ends. */
 static void decide_batch(struct mca *mca, struct mca_batch *batch)
 {
-	uint32_t count = batch->count;
+	mca_decide(mca, batch->record, batch->count);
+	if (!mca->stopping)
+		__atomic_store_n(&batch->count, 0, __ATOMIC_RELEASE);
+}
 
-	batch->count = 0;
-	mca_decide(mca, batch->record, count);
+static bool is_whole(const struct mca_batch *batch)
+{
+	return batch->count && (batch->record[batch->count - 1].last || batch->count == MCA_BATCH);
+}
+
+/* A restart: what is in a batch was taken, and is decided on before the kernel is told so. */
+static void resume(struct mca *mca)
+{
+	for (uint32_t cpu = 0; cpu < MCA_CPUS; cpu++) {
+		struct mca_batch *batch = &mca->state->batch[cpu];
+		uint64_t *acknowledged = &mca->state->acknowledged[cpu];
+
+		if (batch->count && batch->record[batch->count - 1].sequence > *acknowledged)
+			*acknowledged = batch->record[batch->count - 1].sequence;
+		if (is_whole(batch) && !mca->stopping)
+			decide_batch(mca, batch);
+	}
+}
+
+void mca_start(struct mca *mca, bool succor, bool overflow_recovery)
+{
+	mca->ticks_per_ms = mca->info->tsc_khz ? mca->info->tsc_khz : 1;
+	set_rules(mca, succor, overflow_recovery);
+	notify_resume(mca);
+	resume(mca);
 }
 
 /* The VMs must not wait for a record that will never come. */
@@ -66,14 +92,17 @@ static void take(struct mca *mca, const struct mca_record *record)
 
 	if (record->context == MCA_CTX_POLL) {
 		mca_decide(mca, record, 1);
+		mca->state->acknowledged[record->cpu] = record->sequence;
 		return;
 	}
 	if (batch->count && batch->record[0].epoch != record->epoch)
 		decide_incomplete(mca, batch);
 	if (mca->stopping)
 		return;
-	batch->record[batch->count++] = *record;
-	if (record->last || batch->count == MCA_BATCH)
+	batch->record[batch->count] = *record;
+	__atomic_store_n(&batch->count, batch->count + 1, __ATOMIC_RELEASE);
+	mca->state->acknowledged[record->cpu] = record->sequence;
+	if (is_whole(batch))
 		decide_batch(mca, batch);
 }
 
@@ -117,10 +146,8 @@ static void look(struct mca *mca, uint32_t cpu, bool first)
 		mca_stop(mca, "a machine-check record names another CPU than the one it is of");
 		return;
 	}
-	if (is_new(mca, &record)) {
+	if (is_new(mca, &record))
 		take(mca, &record);
-		mca->state->acknowledged[cpu] = record.sequence;
-	}
 	mca->acknowledge[cpu] = record.sequence;
 }
 

@@ -121,8 +121,8 @@ struct mca {
 	uint64_t stop_at;   /* TSC */
 };
 
-/* Prepares for the first turn, and logs whose rules hold. succor, overflow_recovery: what CPUID
- * reports. */
+/* Prepares for the first turn, with the state that an earlier life left, and logs whose rules hold.
+ * succor, overflow_recovery: what CPUID reports. */
 void mca_start(struct mca *mca, bool succor, bool overflow_recovery);
 
 /* One turn. Returns the TSC value at which the next is due at the latest. */

@@ -1098,6 +1098,92 @@ static void whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_eve
 	}
 }
 
+/* One turn; whether the mca-server outlived it. Dead, it is started anew. */
+static bool turn_or_restart(void)
+{
+	if (!setjmp(fake.death)) {
+		mca_turn(&mca);
+		return true;
+	}
+	fake_restart();
+	return false;
+}
+
+/* The vmm-server of VM `vm` queues what is new, and answers all; returns how much was new. */
+static uint32_t queue_new(uint32_t vm, uint64_t *newest)
+{
+	struct mca_message message;
+	uint32_t count = 0;
+
+	while (fake_take(vm, &message)) {
+		count += message.sequence > *newest;
+		if (message.sequence > *newest)
+			*newest = message.sequence;
+		fake_answer(vm, message.sequence);
+	}
+	return count;
+}
+
+static void acknowledged_is_decided(uint32_t cpu)
+{
+	if (mca.acknowledge[cpu] == 2)
+		assert_true(fake_is_poisoned(PAGE) && fake_is_poisoned(PAGE + 4096));
+}
+
+static void gone_at_any_call_it_loses_nothing_and_repeats_nothing(void **unused)
+{
+	bool died = true;
+
+	(void)unused;
+	for (uint64_t call = 1; died; call++) {
+		uint32_t queued[FAKE_VMS] = {0};
+		uint64_t newest[FAKE_VMS] = {0};
+
+		fake_reset();
+		fake_map_guest(0, PAGE, 0x345000);
+		fake_map_guest(1, PAGE + 4096, 0x1000);
+		fake_bank(STATUS_SRAO, PAGE, 5, MCA_CTX_GUEST_USER, LABEL_VM(1), false);
+		fake_bank(STATUS_SRAR, PAGE + 4096, 7, MCA_CTX_GUEST_USER, LABEL_VM(1), true);
+		fake.before_look = acknowledged_is_decided;
+		fake.dies_at = call;
+		died = false;
+		for (uint32_t turn = 0; turn < 4; turn++) {
+			died |= !turn_or_restart();
+			for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+				queued[vm] += queue_new(vm, &newest[vm]);
+		}
+		assert_int_equal(queued[0], 1);
+		assert_int_equal(queued[1], 1);
+		assert_int_equal(queued[2], 0);
+		assert_int_equal(fake.cpu[0].acknowledged, 2);
+		assert_int_equal(fake.shutdowns, 0);
+		for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+			assert_true(fake_runs(vm));
+	}
+}
+
+static void gone_at_any_call_it_still_ends_the_system(void **unused)
+{
+	bool died = true;
+
+	(void)unused;
+	for (uint64_t call = 1; died; call++) {
+		fake_reset();
+		fake_map_guest(0, PAGE, 0x345000);
+		fake_bank(STATUS_FATAL, 0, 5, MCA_CTX_GUEST_USER, LABEL_VM(0), false);
+		fake_bank(STATUS_SRAR, PAGE, 7, MCA_CTX_GUEST_USER, LABEL_VM(0), true);
+		fake.dies_at = call;
+		died = false;
+		for (uint32_t turn = 0; turn < 4; turn++) {
+			died |= !turn_or_restart();
+			for (uint32_t vm = 0; vm < FAKE_VMS; vm++)
+				assert_false(fake_runs(vm));
+			fake.now += 1000 * FAKE_MS;
+		}
+		assert_true(fake.shutdowns > 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -1150,6 +1236,8 @@ int main(void)
 		TEST(amd_needs_succor_and_the_override_is_announced),
 		TEST(a_vm_that_is_gone_is_said_once),
 		TEST(a_vm_that_is_gone_for_a_moment_is_not_spoken_of),
+		TEST(gone_at_any_call_it_loses_nothing_and_repeats_nothing),
+		TEST(gone_at_any_call_it_still_ends_the_system),
 		TEST(polling_is_asked_for_in_time),
 		TEST(whatever_happens_no_vm_runs_that_was_not_told_and_none_waits_for_ever),
 	};

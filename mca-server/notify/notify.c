@@ -13,12 +13,46 @@ static struct mca_notice *notice_at(struct mca_vm *v, uint32_t i)
 	return &v->notice[(v->first + i) % MCA_NOTICES];
 }
 
+static uint64_t name_of(const struct mca_record *record)
+{
+	return (uint64_t)record->cpu << 48 | record->sequence;
+}
+
+/* Decided on again after a restart, a record finds its notices among those that wait. */
+static bool is_told(struct mca_vm *v, const struct mca_record *record, uint64_t gpa)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		const struct mca_message *message = &notice_at(v, i)->message;
+
+		if (message->record_cpu_sequence == name_of(record) && message->gpa == gpa)
+			return true;
+	}
+	return false;
+}
+
+void notify_resume(struct mca *mca)
+{
+	for (uint32_t vm = 0; vm < SYSTEM_VMS; vm++) {
+		struct mca_vm *v = &mca->state->vm[vm];
+
+		v->owed = 0;
+		for (uint32_t i = 0; i < v->count; i++) {
+			const struct mca_notice *n = notice_at(v, i);
+
+			v->owed += n->message.epoch && !n->answered;
+			v->sequence = n->message.sequence;
+		}
+		if (v->owed)
+			v->deadline = mca->system->now() + mca_ticks(mca, MCA_ANSWER_US);
+	}
+}
+
 void notify_page(struct mca *mca, uint32_t vm, const struct mca_record *record, uint64_t spa,
 		 uint64_t gpa, uint32_t flags)
 {
 	struct mca_vm *v = &mca->state->vm[vm];
 
-	if (v->dead || v->kill != MCA_KILL_NONE)
+	if (v->dead || v->kill != MCA_KILL_NONE || is_told(v, record, gpa))
 		return;
 	if (v->count == MCA_NOTICES) {
 		if (record->epoch)
@@ -29,7 +63,7 @@ void notify_page(struct mca *mca, uint32_t vm, const struct mca_record *record, 
 				   mca->info->vms[vm].name, spa, MCA_NOTICES);
 		return;
 	}
-	*notice_at(v, v->count++) = (struct mca_notice){
+	*notice_at(v, v->count) = (struct mca_notice){
 		.message =
 			{
 				.sequence = ++v->sequence,
@@ -40,12 +74,13 @@ void notify_page(struct mca *mca, uint32_t vm, const struct mca_record *record, 
 				.status = record->status,
 				.misc = record->misc,
 				.epoch = record->epoch,
-				.record_cpu_sequence =
-					(uint64_t)record->cpu << 48 | record->sequence,
+				.record_cpu_sequence = name_of(record),
 			},
 	};
 	if (record->epoch && !v->owed++)
 		v->deadline = mca->system->now() + mca_ticks(mca, MCA_ANSWER_US);
+	/* It is there from here on (notify_resume). */
+	__atomic_store_n(&v->count, v->count + 1, __ATOMIC_RELEASE);
 }
 
 static void nonsense(struct mca *mca, uint32_t vm, const struct mca_message *message,

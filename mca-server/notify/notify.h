@@ -10,8 +10,12 @@
 
 #include "../main/mca.h"
 
-/* Queues a notice. A frozen VM whose queue is full is killed; another one is told by its own access
- * later. */
+/* After a restart: counts what is owed from the notices that wait, and gives the time for it anew.
+ */
+void notify_resume(struct mca *mca);
+
+/* Queues a notice, unless it waits there already. A frozen VM whose queue is full is killed;
+ * another one is told by its own access later. */
 void notify_page(struct mca *mca, uint32_t vm, const struct mca_record *record, uint64_t spa,
 		 uint64_t gpa, uint32_t flags);
 

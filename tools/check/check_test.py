@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, run, source, units
+from check import boots, builds, cli, models, run, source, units
 from check.report import Report
 
 
@@ -19,6 +19,33 @@ class Disassembly(unittest.TestCase):
         self.assertEqual(builds.indirect_branches(direct), [])
         for branch in ("jmp    *-0x7fef1438(,%rax,8)", "call   *%rax", "notrack jmp *%rcx", "callq  *0x8(%rdi)"):
             self.assertEqual(builds.indirect_branches(f"{direct}30 <b>:\n  30:\t{branch}\n"), ["b"])
+
+
+class Models(unittest.TestCase):
+    """What a model's head says, and what its verifier prints."""
+
+    HEAD = "/*\n * run one: -DTWO=1\n * mutation LATE one: too late\n */\n#ifndef TWO\n#define TWO 0\n#endif\n"
+    END = "   12 states, stored\n   34 transitions (= stored+matched)\n"
+
+    def test_head(self):
+        model = models.Model("m", self.HEAD + "#ifdef LATE\n")
+        self.assertEqual((model.problem(), model.runs, model.mutations),
+                         ("", {"one": (["-DTWO=1"], False)}, [("LATE", "one")]))
+        self.assertIn("LATE", models.Model("m", self.HEAD).problem())
+        self.assertIn("EARLY", models.Model("m", self.HEAD + "#ifdef LATE\n#ifndef EARLY\n").problem())
+        self.assertIn("names no run", models.Model("m", "").problem())
+        lost = self.HEAD.replace("LATE one", "LATE two") + "#ifdef LATE\n"
+        self.assertIn("LATE (two)", models.Model("m", lost).problem())
+
+    def test_verdict(self):
+        clean = f"State-vector 8 byte, depth reached 9, errors: 0\n{self.END}"
+        broken = f"pan:1: assertion violated x (at depth 7)\nState-vector 8 byte, errors: 1\n{self.END}"
+        self.assertEqual(models.judge(clean, None), ("", "12 states, 34 transitions"))
+        self.assertEqual(models.judge(broken, None)[0], "SPIN found: assertion violated x")
+        self.assertEqual(models.judge(clean, "LATE")[0], "the fault is not found")
+        self.assertEqual(models.judge(broken, "LATE"), ("", "found: assertion violated x"))
+        self.assertIn("cut short", models.judge(f"Warning: Search not completed\n{clean}", None)[0])
+        self.assertIn("did not say", models.judge("", None)[0])
 
 
 class Tree(unittest.TestCase):

@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, fuzz, paths, payloads, source, units
+from . import boots, builds, fuzz, models, paths, payloads, proof, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -17,6 +17,8 @@ STAGES = {
     "build": builds.stage_build,
     "python": units.stage_python,
     "unit": units.stage_unit,
+    "models": models.stage_models,
+    "proof": proof.stage_proof,
     "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,

@@ -72,6 +72,7 @@ class DescServer(ctypes.LittleEndianStructure):
     _fields_ = [("name", ctypes.c_char * 16), ("args", ctypes.c_char * 240), ("module", U32),
                 ("role", U32), ("vm", U32), ("cpu", U32), ("priority", U32), ("handlers", U32),
                 ("heap_kib", U32), ("stack_kib", U32), ("grants", U32), ("slots", U32),
+                ("ceiling", U32), ("reserved", U32),
                 ("untyped", U64), ("budget_us", U64), ("period_us", U64)]
 
 

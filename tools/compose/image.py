@@ -60,6 +60,7 @@ def compile_system(model, modules):
             vm=server.vm, cpu=values["cpu"], priority=values["priority"],
             handlers=server.handlers, heap_kib=values["heap"] // KIB,
             stack_kib=values["stack"] // KIB, grants=server.grants, slots=values["slots"],
+            ceiling=server.ceiling,
             untyped=server.untyped, budget_us=values["budget_us"], period_us=values["period_us"])
     for index, vm in enumerate(model.vms):
         values = vm.values

@@ -38,6 +38,7 @@ class Server:
     grants: int
     untyped: int
     args: str
+    ceiling: int
     file: File
 
 
@@ -131,7 +132,7 @@ def _make_servers(tables, vms, paths):
     def add(values, where, name, default_elf, role, **others):
         file = File(paths.resolve_server(values["elf"] or default_elf), where + ("elf",))
         fields = {"vm": abi.SYSTEM_NONE, "handlers": 0, "grants": 0, "untyped": 0,
-                  "args": values["args"]}
+                  "args": values["args"], "ceiling": 0}
         fields.update(others)
         servers.append(Server(values, where, name, role, file=file, **fields))
 
@@ -146,7 +147,8 @@ def _make_servers(tables, vms, paths):
             grants=abi.GRANT_MACHINECHECK | abi.GRANT_ROOT_SERVICE)
     for index, values in enumerate(tables["server"]):
         add(values, ("server", index), values["name"], values["name"], abi.ROLE_APP,
-            handlers=values["handlers"], grants=values["grants"], untyped=values["untyped"])
+            handlers=values["handlers"], grants=values["grants"], untyped=values["untyped"],
+            ceiling=values["priority"] if values["ceiling"] is None else values["ceiling"])
     for index, vm in enumerate(vms):
         if vm.values["server"]["cpu"] is None:
             vm.values["server"]["cpu"] = vm.values["cpu"]

@@ -216,6 +216,7 @@ MCA = Table(server_keys(
 SERVER = Table(server_keys(
     24, 256 * KIB, 256,
     name=Key(Name(15), REQUIRED, "its name"),
+    ceiling=Key(Number(0, 63), None, "the highest priority that it may give (default: its own)"),
     handlers=Key(Number(0, HANDLERS), 0, "portal handler threads"),
     grants=Key(Choices(GRANTS), 0, "what it may do beyond its channels"),
     untyped=Key(Size(4 * KIB, 64 * GIB, 4 * KIB), 0, 'memory of its own (with grant "memory")')))

@@ -251,9 +251,9 @@ class Verdicts(unittest.TestCase):
     def test_paths_keep_apart(self):
         self.assertEqual(self.wrong(self.results(line=2)), {"CPUs apart"})
 
-    def test_who_asks_touches_no_line_of_an_exit_or_call(self):
+    def test_who_asks_touches_no_line_of_any_path(self):
         self.assertEqual(self.wrong(self.results(line=3)), {"CPUs asked"})
-        self.assertEqual(self.wrong(self.results(line=3, path="wait_blocks")), set())
+        self.assertEqual(self.wrong(self.results(line=3, path="wait_blocks")), {"CPUs asked"})
 
     def test_each_sentence_is_a_line(self):
         with redirect_stdout(io.StringIO()) as out:

@@ -25,6 +25,8 @@ MODULES = {
     "server-fault": "server_fault",
     "kernel-tables": "kernel_tables",
     "idle": "idle",
+    "poison-stress": "poison_stress",
+    "freeze-thaw": "freeze_thaw",
     "linux-alone": "linux_alone",
 }
 

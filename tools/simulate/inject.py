@@ -4,6 +4,7 @@
 import re
 import time
 from dataclasses import dataclass
+from typing import Iterable
 
 from .errors import SimulateError
 from .qmp import Qmp
@@ -64,14 +65,40 @@ def error_for(cpu: str, kind: str) -> Error:
         ) from None
 
 
-def _words(cpu: str, kind: str, address: int, target_cpu: int) -> tuple[Error, str]:
+# What the other CPUs see of an error that is broadcast, when QEMU does it: a bank with nothing that was signalled.
+UNAFFECTED = "1 0xa000000000000000 0x5 0 0"
+
+
+def command_for(cpu: str, kind: str, address: int, target_cpu: int, broadcast: bool = False) -> str:
+    """QEMU's monitor command that puts an error into a CPU's bank, and raises #MC there or, broadcast, on all CPUs."""
     error = error_for(cpu, kind)
-    return error, f"mce {target_cpu} {BANK} {error.status:#x} {error.mcg_status:#x} {address:#x} {MISC_PAGE:#x}"
+    if broadcast and (cpu != "intel" or not error.exception):
+        raise SimulateError("only Intel CPUs broadcast machine checks, and only those of errors that raise one")
+    option = "-b " if broadcast else ""
+    return f"mce {option}{target_cpu} {BANK} {error.status:#x} {error.mcg_status:#x} {address:#x} {MISC_PAGE:#x}"
+
+
+def deliver(qmp: Qmp, commands: Iterable[str]) -> str:
+    """Raises machine checks, all at the same instant; returns what was done.
+
+    Under TCG a #MC that arrives while a guest runs would go through the guest's own IDT. The NMI, which is
+    intercepted, makes the host leave the guest first, and the #MC then meets the host. It reaches all CPUs; the others
+    leave their guests for nothing.
+    """
+    steps = ["nmi", *commands]
+    qmp.command("stop")
+    try:
+        answers = [qmp.monitor(step) for step in steps]
+    finally:
+        qmp.command("cont")
+    if any(answers):
+        raise SimulateError(f"QEMU refuses the error: {' '.join(answers)}")
+    return "; ".join(["stop", *steps, "cont"])
 
 
 def inject_in_user_mode(qmp: Qmp, cpu: str, kind: str, address: int) -> str:
     """For an operating system that runs alone: a #MC that meets it at CPL 3, as an error that a process consumes does."""
-    _, command = _words(cpu, kind, address, 0)
+    command = command_for(cpu, kind, address, 0)
     for _ in range(200):
         qmp.command("stop")
         try:
@@ -88,25 +115,13 @@ def inject_in_user_mode(qmp: Qmp, cpu: str, kind: str, address: int) -> str:
     return f"{kind} at physical {address:#x}, in user mode: stop; {command}; cont"
 
 
-def inject(qmp: Qmp, cpu: str, kind: str, address: int, target_cpu: int = 0) -> str:
-    """Puts the error into the running machine, to be seen by one CPU; returns what was done, for the user.
-
-    Under TCG a #MC that arrives while a guest runs would go through the guest's own IDT. The NMI, which is
-    intercepted, makes the host leave the guest first, and the #MC then meets the host. It reaches all CPUs; the others
-    leave their guests for nothing.
-    """
-    error, command = _words(cpu, kind, address, target_cpu)
-    steps = [command]
-    if not error.exception:
-        answer = qmp.monitor(command)
+def inject(qmp: Qmp, cpu: str, kind: str, address: int, target_cpu: int = 0, broadcast: bool = False) -> str:
+    """Puts the error into the running machine, to be seen by one CPU; returns what was done, for the user."""
+    command = command_for(cpu, kind, address, target_cpu, broadcast)
+    if error_for(cpu, kind).exception:
+        done = deliver(qmp, [command])
     else:
-        qmp.command("stop")
-        try:
-            qmp.monitor("nmi")
-            answer = qmp.monitor(command)
-        finally:
-            qmp.command("cont")
-        steps = ["stop", "nmi", command, "cont"]
-    if answer:
-        raise SimulateError(f"QEMU refuses the error: {answer}")
-    return f"{kind} ({MEANING[kind]}) at system-physical {address:#x} on CPU {target_cpu}: {'; '.join(steps)}"
+        answer, done = qmp.monitor(command), command
+        if answer:
+            raise SimulateError(f"QEMU refuses the error: {answer}")
+    return f"{kind} ({MEANING[kind]}) at system-physical {address:#x} on CPU {target_cpu}: {done}"

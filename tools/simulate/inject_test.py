@@ -73,6 +73,20 @@ class Recipe(unittest.TestCase):
         self.assertEqual(qemu.said[2].split()[:3], ["mce", "3", "4"])
         self.assertIn("on CPU 3", said)
 
+    def test_a_broadcast_reaches_all_cpus_of_intel_s(self):
+        qemu = Recorder()
+        inject.inject(qemu, "intel", "srar", 0x1000, 2, broadcast=True)
+        self.assertEqual(qemu.said[2].split()[:4], ["mce", "-b", "2", "4"])
+        for cpu, kind in (("amd", "srar"), ("intel", "ce")):
+            with self.assertRaisesRegex(SimulateError, "broadcast"):
+                inject.inject(qemu, cpu, kind, 0x1000, broadcast=True)
+
+    def test_several_errors_come_at_once(self):
+        qemu = Recorder()
+        said = inject.deliver(qemu, [inject.command_for("amd", "srar", 0x1000 * cpu, cpu) for cpu in (1, 2)])
+        self.assertEqual([word.split()[0] for word in qemu.said], ["stop", "nmi", "mce", "mce", "cont"])
+        self.assertIn("; mce 2 4 ", said)
+
     def test_a_refusal_is_told_and_the_machine_goes_on(self):
         qemu = Recorder("Invalid bank")
         with self.assertRaisesRegex(SimulateError, "Invalid bank"):

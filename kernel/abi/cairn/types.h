@@ -42,7 +42,7 @@ enum cairn_pt_kind { PT_HOST = 0, PT_GUEST = 1, PT_DMA = 2 };
 #define USER_END 0x00007f8000000000ul
 
 /* thread_configure's mask. */
-#define THREAD_SPACE   0x01u /* space, captable, buffer, cpu, supervisor: once, together, before the rest */
+#define THREAD_SPACE   0x01u /* space, captable, buffer, cpu, supervisor, ceiling: once, together, before the rest */
 #define THREAD_REGS    0x02u /* rip, rsp, fs_base, arg (in rdi) */
 #define THREAD_UPCALLS 0x04u /* syscall_entry, fault_entry */
 #define THREAD_TIME    0x08u /* priority, budget_us, period_us */
@@ -50,7 +50,8 @@ enum cairn_pt_kind { PT_HOST = 0, PT_GUEST = 1, PT_DMA = 2 };
 /*
  * A thread either has time of its own (priority > 0) and is started with resume, or is a portal handler
  * (priority 0) that runs on its callers' time. rip/rsp is then where each message enters it.
- * Times are in microseconds; priority 1..63, higher first. budget 0: no limit.
+ * Times are in microseconds; priority 1..63, higher first. budget 0: no limit. ceiling: the highest priority that it may
+ * give to threads, VCpus and their ceilings; at most the caller's own (seL4's maximum controlled priority).
  */
 struct thread_config {
 	uint64_t space;	     /* selector: root PageTable, PT_HOST */
@@ -63,6 +64,7 @@ struct thread_config {
 	uint64_t syscall_entry; /* where foreign `syscall` numbers bounce to; 0: they are faults */
 	uint64_t fault_entry;	/* where its own faults are reported; 0: straight to the supervisor */
 	uint64_t priority, budget_us, period_us;
+	uint64_t ceiling;
 };
 
 struct vcpu_config {

@@ -78,25 +78,11 @@ struct vcpu_segment {
 	uint64_t base;
 };
 
-enum vcpu_gpr {
-	GPR_RAX,
-	GPR_RCX,
-	GPR_RDX,
-	GPR_RBX,
-	GPR_RSP,
-	GPR_RBP,
-	GPR_RSI,
-	GPR_RDI,
-	GPR_R8,
-	GPR_R9,
-	GPR_R10,
-	GPR_R11,
-	GPR_R12,
-	GPR_R13,
-	GPR_R14,
-	GPR_R15,
-	GPR_COUNT
-};
+/* As instructions encode them. */
+/* clang-format off */
+enum vcpu_gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R9, GPR_R10, GPR_R11,
+		GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT };
+/* clang-format on */
 
 struct vcpu_msrs {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;

@@ -63,7 +63,6 @@ void cpu_prepare(struct percpu *p, uint32_t index);
 void cpu_init(struct percpu *p);
 extern enum cpu_vendor cpu_vendor;
 uint64_t idt_base(void);
-void fpu_trap(struct ec *e);
 extern struct percpu percpus[CPU_MAX];
 
 /* ---- fpu.c ---- */
@@ -76,6 +75,10 @@ void fpu_init(int first);
  */
 void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t reg);
 
+/* ---- speculation.c ---- */
+/* Switches on what this CPU needs; the first one decides for all, and says so. */
+void speculation_init(int first);
+
 /* ---- paging.c ---- */
 struct ram {
 	uint64_t base, end;
@@ -87,8 +90,9 @@ void paging_init(uint64_t carve, uint64_t top);
 void image_unmap(const void *p);
 void fixmap_set(uint32_t page, uint64_t phys, int device);
 uint64_t kernel_pml4(void);
-/* Is the leaf entry for `address` below `root` a poison tag? */
-int pt_poisoned(uint64_t root, uint64_t address);
+/* What the leaf entry for `address` below `root` is now: a poison tag; a page, or something that is about to be one. */
+enum pt_leaf { PT_LEAF_NONE, PT_LEAF_POISON, PT_LEAF_PAGE };
+enum pt_leaf pt_leaf(uint64_t root, uint64_t address);
 uint64_t image_phys(const void *p);
 
 /* ---- timer.c, irq.c ---- */

@@ -55,10 +55,7 @@ static void ram_add(uint64_t base, uint64_t end)
 	region_take(device, &device_count, base, end);
 }
 
-static void ram_take(uint64_t base, uint64_t end)
-{
-	region_take(ram, &ram_count, base, end);
-}
+#define ram_take(base, end) region_take(ram, &ram_count, base, end)
 
 static void read_memory_map(const struct multiboot_info *mb)
 {
@@ -245,7 +242,7 @@ static void make_root_thread(uint64_t entry)
 	c->supervisor = ~0ull;
 	c->rip = entry;
 	c->rsp = ROOT_STACK_TOP;
-	c->priority = PRIORITIES - 1;
+	c->priority = c->ceiling = boot_self.ceiling = PRIORITIES - 1;
 	boot_self.buffer = &config;
 	if (thread_configure(&boot_self, t, THREAD_SPACE | THREAD_REGS | THREAD_TIME) != CAIRN_OK ||
 	    ec_resume(hal_window(slots[t].base)) != CAIRN_OK)

@@ -27,6 +27,7 @@ struct gate {
 	uint32_t high, zero;
 };
 static struct gate idt[256];
+const uint16_t verw_selector = SEL_KDATA; /* macros.S */
 
 struct pointer {
 	uint16_t limit;
@@ -159,27 +160,6 @@ void cpu_init(struct percpu *p)
 uint64_t hal_now(void)
 {
 	return rdtsc();
-}
-
-/* #NM of the current thread: it runs while its guest's FPU state is live. */
-void fpu_trap(struct ec *e)
-{
-	struct cpu *cpu = hal_cpu();
-
-	fpu_untrap(cpu);
-	fpu_take(cpu, e);
-}
-
-void fpu_untrap(struct cpu *cpu)
-{
-	__asm__ volatile("clts");
-	cpu->ts = 0;
-}
-
-void fpu_trap_next(struct cpu *cpu)
-{
-	write_cr0(read_cr0() | CR0_TS);
-	cpu->ts = 1;
 }
 
 /* entry.S: there is work before the next return. */

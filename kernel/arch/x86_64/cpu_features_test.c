@@ -6,7 +6,22 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "arch.h"
-#include "speculation.h"
+
+/* The code under test runs on a CPU of ours. */
+struct cpuid model_cpuid(uint32_t leaf, uint32_t sub);
+uint64_t model_rdmsr(uint32_t msr);
+void model_wrmsr(uint32_t msr, uint64_t v);
+uint64_t model_read_cr4(void);
+void model_write_cr4(uint64_t v);
+void model_xsetbv(uint64_t xcr0);
+#define cpuid(leaf, sub) model_cpuid(leaf, sub)
+#define rdmsr		 model_rdmsr
+#define wrmsr		 model_wrmsr
+#define read_cr4	 model_read_cr4
+#define write_cr4	 model_write_cr4
+#define xsetbv		 model_xsetbv
+#include "fpu.c"
+#include "speculation.c"
 
 #define MSR_SPEC_CTRL	      0x48u
 #define MSR_PRED_CMD	      0x49u
@@ -39,49 +54,38 @@ struct model {
 	{                                                                                                                   \
 		name, VENDOR_AMD, id, 0, 0, 0, e8b, e21a, e21c, 0, want, line, ctl, efer, cfg                               \
 	}
-#define IBPB	 SPECULATION_IBPB
-#define STIBP	 SPECULATION_STIBP
-#define VERW	 SPECULATION_VERW
-#define IBRS	 SPECULATION_IBRS
-#define LFENCE	 SPECULATION_LFENCE
-#define ZENBLEED SPECULATION_ZENBLEED
-#define AIBRS	 SPECULATION_AIBRS
-#define L1D	 SPECULATION_L1D
-#define MELTDOWN SPECULATION_MELTDOWN
-#define MDS	 SPECULATION_MDS
-
 /* CPUID and IA32_ARCH_CAPABILITIES as the vendors' pages on speculation and the CPU models of QEMU have them. */
 static const struct model models[] = {
 	INTEL("Haswell, first microcode", 0x306c3, RTM, 0, 0, MDS | MELTDOWN, "open to MDS, open to Meltdown", 0),
 	INTEL("Broadwell with IBRS only", 0x406f1, RTM, 0x0c000000, 0, IBPB | STIBP | MDS | MELTDOWN,
-	      "STIBP, IBPB, open to MDS, open to Meltdown", 2),
+	      "IBPB, STIBP, open to MDS, open to Meltdown", 2),
 	INTEL("Skylake-SP", 0x50654, RTM, F7_SKYLAKE, 0x4, IBPB | STIBP | L1D | VERW | MELTDOWN,
-	      "STIBP, IBPB, L1D flush, VERW, open to Meltdown", 2),
+	      "IBPB, L1D flush, VERW, STIBP, open to Meltdown", 2),
 	INTEL("Skylake-SP without ARCH_CAPABILITIES", 0x50654, RTM, 0x9c000400, ~0ull, IBPB | STIBP | L1D | VERW | MELTDOWN,
-	      "STIBP, IBPB, L1D flush, VERW, open to Meltdown", 2),
+	      "IBPB, L1D flush, VERW, STIBP, open to Meltdown", 2),
 	INTEL("Skylake-SP under a VMM that flushes L1D", 0x50654, RTM, F7_SKYLAKE, 0xc, IBPB | STIBP | VERW | MELTDOWN,
-	      "STIBP, IBPB, VERW, open to Meltdown", 2),
-	INTEL("Cascade Lake", 0x50657, RTM, F7_SKYLAKE, 0xab, IBRS | IBPB | VERW, "IBRS, IBPB, VERW", 1),
-	INTEL("Cascade Lake, TSX off", 0x50657, 0, F7_SKYLAKE, 0xab, IBRS | IBPB, "IBRS, IBPB", 1),
-	INTEL("Ice Lake-SP", 0x606a6, RTM, F7_SKYLAKE, 0x16b, IBRS | IBPB, "IBRS, IBPB", 1),
-	INTEL("Ice Lake-SP, FB_CLEAR", 0x606a6, RTM, F7_SKYLAKE, 0x2016b, IBRS | IBPB | VERW, "IBRS, IBPB, VERW", 1),
-	INTEL("Sapphire Rapids", 0x806f8, RTM, F7_SKYLAKE, 0xe16b, IBRS | IBPB, "IBRS, IBPB", 1),
-	INTEL("Gracemont, RFDS_CLEAR", 0xb06e0, 0, F7_SKYLAKE, 0x1000e16b, IBRS | IBPB | VERW, "IBRS, IBPB, VERW", 1),
+	      "IBPB, VERW, STIBP, open to Meltdown", 2),
+	INTEL("Cascade Lake", 0x50657, RTM, F7_SKYLAKE, 0xab, IBRS | IBPB | VERW, "IBPB, VERW, IBRS", 1),
+	INTEL("Cascade Lake, TSX off", 0x50657, 0, F7_SKYLAKE, 0xab, IBRS | IBPB, "IBPB, IBRS", 1),
+	INTEL("Ice Lake-SP", 0x606a6, RTM, F7_SKYLAKE, 0x16b, IBRS | IBPB, "IBPB, IBRS", 1),
+	INTEL("Ice Lake-SP, FB_CLEAR", 0x606a6, RTM, F7_SKYLAKE, 0x2016b, IBRS | IBPB | VERW, "IBPB, VERW, IBRS", 1),
+	INTEL("Sapphire Rapids", 0x806f8, RTM, F7_SKYLAKE, 0xe16b, IBRS | IBPB, "IBPB, IBRS", 1),
+	INTEL("Gracemont, RFDS_CLEAR", 0xb06e0, 0, F7_SKYLAKE, 0x1000e16b, IBRS | IBPB | VERW, "IBPB, VERW, IBRS", 1),
 	AMD("K8", 0x00fb1, 0, 0, 0, 0, "nothing to switch on", 0, 0, 0),
 	AMD("Phenom", 0x100f43, 0, 0, 0, LFENCE, "LFENCE", 0, 0, 2),
-	AMD("Zen 1", 0x800f12, 0x1005, 0, 0, LFENCE | IBPB, "LFENCE, IBPB", 0, 0, 2),
-	AMD("Zen 2", 0x830f10, E8_ROME, 0, 0, STIBP | LFENCE | ZENBLEED | IBPB, "STIBP, LFENCE, Zenbleed fix, IBPB", 2, 0,
+	AMD("Zen 1", 0x800f12, 0x1005, 0, 0, LFENCE | IBPB, "IBPB, LFENCE", 0, 0, 2),
+	AMD("Zen 2", 0x830f10, E8_ROME, 0, 0, STIBP | LFENCE | ZENBLEED | IBPB, "IBPB, STIBP, LFENCE, Zenbleed fix", 2, 0,
 	    0x202),
-	AMD("Zen 2, Matisse", 0x870f10, E8_ROME, 0, 0, STIBP | LFENCE | ZENBLEED | IBPB, "STIBP, LFENCE, Zenbleed fix, IBPB",
+	AMD("Zen 2, Matisse", 0x870f10, E8_ROME, 0, 0, STIBP | LFENCE | ZENBLEED | IBPB, "IBPB, STIBP, LFENCE, Zenbleed fix",
 	    2, 0, 0x202),
-	AMD("Zen 3", 0xa00f11, E8_MILAN, 0x45, 0, STIBP | IBPB, "STIBP, IBPB", 2, 0, 0),
-	AMD("Zen 3, VERW_CLEAR", 0xa00f11, E8_MILAN, 0x65, 0, STIBP | IBPB | VERW, "STIBP, IBPB, VERW", 2, 0, 0),
-	AMD("Zen 4", 0xa10f11, E8_MILAN, 0x145, 0, AIBRS | STIBP | IBPB, "automatic IBRS, STIBP, IBPB", 2, 1 << 21, 0),
+	AMD("Zen 3", 0xa00f11, E8_MILAN, 0x45, 0, STIBP | IBPB, "IBPB, STIBP", 2, 0, 0),
+	AMD("Zen 3, VERW_CLEAR", 0xa00f11, E8_MILAN, 0x65, 0, STIBP | IBPB | VERW, "IBPB, VERW, STIBP", 2, 0, 0),
+	AMD("Zen 4", 0xa10f11, E8_MILAN, 0x145, 0, AIBRS | STIBP | IBPB, "IBPB, automatic IBRS, STIBP", 2, 1 << 21, 0),
 	AMD("Zen 4, VERW_CLEAR", 0xa10f11, E8_MILAN, 0x165, 0, AIBRS | STIBP | IBPB | VERW,
-	    "automatic IBRS, STIBP, IBPB, VERW", 2, 1 << 21, 0),
+	    "IBPB, VERW, automatic IBRS, STIBP", 2, 1 << 21, 0),
 	AMD("VERW_CLEAR, but not affected", 0xb00f21, E8_MILAN, 0x165, 0x6, AIBRS | STIBP | IBPB,
-	    "automatic IBRS, STIBP, IBPB", 2, 1 << 21, 0),
-	{"Zen 2 under a hypervisor", VENDOR_AMD, 0x830f10, 1, 0, 0, E8_ROME, 0, 0, 0, STIBP | IBPB, "STIBP, IBPB", 2, 0, 0},
+	    "IBPB, automatic IBRS, STIBP", 2, 1 << 21, 0),
+	{"Zen 2 under a hypervisor", VENDOR_AMD, 0x830f10, 1, 0, 0, E8_ROME, 0, 0, 0, STIBP | IBPB, "IBPB, STIBP", 2, 0, 0},
 };
 
 /* The CPU that the code under test runs on. */
@@ -105,7 +109,7 @@ static void boot(const struct model *m)
 	cpu_vendor = m->vendor;
 }
 
-static uint32_t area_size(void)
+static uint32_t model_area_size(void)
 {
 	uint32_t i, size = 576;
 
@@ -115,7 +119,7 @@ static uint32_t area_size(void)
 	return size;
 }
 
-struct cpuid cpuid(uint32_t leaf, uint32_t sub)
+struct cpuid model_cpuid(uint32_t leaf, uint32_t sub)
 {
 	const struct model *m = cpu.m;
 
@@ -132,7 +136,7 @@ struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 	case 0xd:
 		if (sub)
 			return (struct cpuid){.a = cpu.xsaveopt | 2};
-		return (struct cpuid){(uint32_t)cpu.components, area_size(), 0, 0};
+		return (struct cpuid){(uint32_t)cpu.components, model_area_size(), 0, 0};
 	case 0x80000000:
 		return (struct cpuid){.a = cpu.max_extended};
 	case 0x80000008:
@@ -174,7 +178,7 @@ static uint64_t *msr_of(uint32_t msr, uint64_t *may)
 	}
 }
 
-uint64_t rdmsr(uint32_t msr)
+uint64_t model_rdmsr(uint32_t msr)
 {
 	uint64_t may, *value = msr_of(msr, &may);
 
@@ -185,7 +189,7 @@ uint64_t rdmsr(uint32_t msr)
 	return *value;
 }
 
-void wrmsr(uint32_t msr, uint64_t v)
+void model_wrmsr(uint32_t msr, uint64_t v)
 {
 	uint64_t may, *value = msr_of(msr, &may);
 
@@ -194,17 +198,17 @@ void wrmsr(uint32_t msr, uint64_t v)
 	*value = v;
 }
 
-uint64_t read_cr4(void)
+uint64_t model_read_cr4(void)
 {
 	return cpu.cr4;
 }
 
-void write_cr4(uint64_t v)
+void model_write_cr4(uint64_t v)
 {
 	cpu.cr4 = v;
 }
 
-void xsetbv(uint64_t xcr0)
+void model_xsetbv(uint64_t xcr0)
 {
 	if (!(cpu.cr4 & CR4_OSXSAVE) || (xcr0 & ~cpu.components) || (xcr0 & 3) != 3)
 		fail_msg("XSETBV of 0x%lx is a fault", xcr0);
@@ -241,27 +245,20 @@ static int fresh_sites(void **state)
 }
 
 /* What the path does: MSRs that this model has, at the right moments. */
-static void one_then_another_guest(void)
+static void another_space_and_its_guest(void)
 {
-	struct ec guest = {.guest_slot = 5}, other = {.guest_slot = 6}, sibling = {.guest_slot = 6};
-	struct cpu here = {.guest_slot = 5};
+	struct ec guest = {0};
+	struct cpu here = {.last_guest = &guest};
 	int ibpb = (speculation & IBPB) != 0, l1d = (speculation & L1D) != 0;
 
-	assert_int_equal((speculation & SPECULATION_SPACE) != 0, ibpb || l1d);
-	here.last_guest = &guest;
-	speculation_space(&here);
+	speculation_switch(&here, 0);
 	assert_int_equal(cpu.pred_cmd, ibpb);
 	assert_int_equal(cpu.flush_cmd, 0);
-	assert_ptr_equal(here.last_guest, l1d ? NULL : &guest); /* then speculation_guest is called */
+	assert_ptr_equal(here.last_guest, l1d ? NULL : &guest); /* then it is called again before the guest is entered */
 	cpu.pred_cmd = 0;
-	speculation_guest(&here, &guest);
-	assert_int_equal(cpu.pred_cmd, 0);
-	assert_int_equal(cpu.flush_cmd, l1d);
-	speculation_guest(&here, &other);
+	speculation_switch(&here, 1);
 	assert_int_equal(cpu.pred_cmd, ibpb);
-	cpu.pred_cmd = 0;
-	speculation_guest(&here, &sibling);
-	assert_int_equal(cpu.pred_cmd, 0);
+	assert_int_equal(cpu.flush_cmd, l1d);
 }
 
 static void each_model_gets_what_it_needs_and_nothing_it_lacks(void **state)
@@ -284,7 +281,7 @@ static void each_model_gets_what_it_needs_and_nothing_it_lacks(void **state)
 		assert_true(strlen(cpu.said) < 100);
 		/* VERW 0x2010(%rip), or still NOPW */
 		assert_memory_equal(verw_site, m->want & VERW ? "\x66\x0f\x00\x2d\x10\x20" : "\x66\x0f\x1f\x05\x10\x20", 6);
-		one_then_another_guest();
+		another_space_and_its_guest();
 	}
 }
 
@@ -343,7 +340,7 @@ static void xcr0_is_what_the_cpu_has_and_a_context_has_room_for(void **state)
 	assert_int_equal(cpu.xcr0, 0x7);
 	fpu_boot(0x602ff, 1); /* Sapphire Rapids: MPX is gone from most, PKRU, AMX */
 	assert_int_equal(cpu.xcr0, 0xe7);
-	assert_true(area_size() <= FPU_AREA);
+	assert_true(model_area_size() <= FPU_AREA);
 	fpu_boot(0x67, 1); /* AVX-512 is all three components or none */
 	assert_int_equal(cpu.xcr0, 0x7);
 	fpu_boot(0x1f, 1);

@@ -174,7 +174,6 @@ trap_common:
 	testb $3, 24(%rsp)
 	jz trap_from_kernel
 	swapgs
-	lfence                                   /* GS, whichever way the branch was guessed (CVE-2019-1125) */
 	push %rax
 	mov %gs:CPU_CURRENT, %rax                /* RAX: struct ec */
 	STORE rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
@@ -198,7 +197,6 @@ trap_common:
 
 /* In the kernel: an interrupt in idle or in irq_window, or a bug. Only what C may change is saved. */
 trap_from_kernel:
-	lfence
 	PUSH_ALL
 	mov %rsp, %rdi                           /* struct trap_frame */
 	call trap_kernel
@@ -253,9 +251,4 @@ irq_window:
 	nop
 	cli
 	ret
-
-	.section .rodata
-	.globl verw_selector
-verw_selector:
-	.word SEL_KDATA
 	.section .note.GNU-stack, "", @progbits

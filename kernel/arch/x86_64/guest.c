@@ -60,7 +60,7 @@ int hal_vcpu_write(struct ec *v, uint32_t groups)
 
 void guest_changed(struct cpu *cpu, struct ec *next)
 {
-	speculation_guest(cpu, next);
+	speculation_switch(cpu, 1);
 	cpu->last_guest = next;
 	next->flush_seen = cpu->guest_flush;
 	if (use_vmx())

@@ -4,16 +4,15 @@
 #define ARCH_HAL_INLINE_H
 
 #include <core/ec.h>
-#include "speculation.h"
 #include "x86.h"
 
 /* What a context starts with (SDM 8.1.5, 10.2.3): all exceptions masked, double extended precision. fpu.c. */
 extern const uint8_t clean_fpu[FPU_CLEAN];
 
 /* Rare halves, in cpu.c and guest.c. */
-void fpu_trap_next(struct cpu *cpu);
-void fpu_untrap(struct cpu *cpu);
 void guest_changed(struct cpu *cpu, struct ec *next);
+/* Another protection domain comes: its address space is loaded, or its guest will be entered. */
+void speculation_switch(struct cpu *cpu, int guest);
 
 static inline struct cpu *hal_cpu(void)
 {
@@ -31,10 +30,7 @@ static inline uint64_t hal_select(uint32_t first, uint32_t count, uint64_t sel)
 	return slot;
 }
 
-static inline void hal_speculation_barrier(void)
-{
-	__asm__ volatile("lfence" : : : "memory");
-}
+#define hal_speculation_barrier() __asm__ volatile("lfence" : : : "memory")
 
 static inline void *hal_window(uint64_t phys)
 {
@@ -73,8 +69,10 @@ static inline void fpu_load(struct cpu *cpu, struct ec *next)
 static inline void fpu_take(struct cpu *cpu, struct ec *next)
 {
 	if (cpu->fpu_owner != next) {
-		if (cpu->ts)
-			fpu_untrap(cpu);
+		if (cpu->ts) {
+			__asm__ volatile("clts");
+			cpu->ts = 0;
+		}
 		fpu_save(cpu->fpu_owner);
 	}
 	fpu_load(cpu, next);
@@ -88,8 +86,10 @@ static inline void switch_fpu(struct cpu *cpu, struct ec *next)
 	if (owner == next && !next->fpu_fresh)
 		return;
 	if (owner == next->caller && owner->kind == EC_VCPU && next->cr3 == owner->cr3) {
-		if (!cpu->ts)
-			fpu_trap_next(cpu);
+		if (!cpu->ts) {
+			write_cr0(read_cr0() | CR0_TS);
+			cpu->ts = 1;
+		}
 		return;
 	}
 	fpu_take(cpu, next);
@@ -108,8 +108,8 @@ static inline void switch_space(struct cpu *cpu, struct ec *next)
 		cpu->cr3 = next->cr3;
 		write_cr3(next->cr3);
 		clear_selectors();
-		if (__builtin_expect(speculation & SPECULATION_SPACE, 0))
-			speculation_space(cpu);
+		if (__builtin_expect(speculation & (IBPB | L1D), 0))
+			speculation_switch(cpu, 0);
 	}
 }
 

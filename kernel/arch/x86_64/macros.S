@@ -37,9 +37,6 @@
  * what the kernel handled. Loads nothing after it but what is the next context's own. ZF changes.
  */
 .macro CLEAR_BUFFERS
-.Lclear\@:
-	nopw verw_selector(%rip)
-	.pushsection .sites.verw, "a"
-	.quad .Lclear\@
-	.popsection
+.Lclear\@: nopw verw_selector(%rip)
+	.pushsection .sites.verw, "a"; .quad .Lclear\@; .popsection
 .endm

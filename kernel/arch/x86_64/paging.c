@@ -16,6 +16,8 @@
 #define EPT_WRITE_BACK (6ul << 3)
 /* Not present, no address: the page was lost to a memory error. */
 #define PTE_POISON (3ul << 9)
+/* Not present for a moment only. */
+#define PTE_CHANGES (1ul << 9)
 
 #define IMAGE_PTS 4u /* 8 MiB */
 #define SLOT_PTS  (SLOT_COUNT / SLOTS_PER_PAGE / 512u)
@@ -225,6 +227,11 @@ void hal_pt_poison(uint64_t pt, uint32_t index)
 	*entry(pt, index) = PTE_POISON;
 }
 
+void hal_pt_changes(uint64_t pt, uint32_t index)
+{
+	*entry(pt, index) = PTE_CHANGES;
+}
+
 void hal_pt_clear(uint64_t pt, uint32_t index)
 {
 	*entry(pt, index) = 0;
@@ -251,20 +258,20 @@ void hal_space_leave(uint64_t root)
 	write_cr3(kernel_pml4());
 }
 
-int pt_poisoned(uint64_t root, uint64_t address)
+enum pt_leaf pt_leaf(uint64_t root, uint64_t address)
 {
 	uint64_t pt = root, e;
 	uint32_t level;
 
 	for (level = 4; level >= 1; level--) {
 		if (hal_page_byte(pt) & PAGE_POISONED)
-			return 0;
+			return PT_LEAF_NONE;
 		e = ((const uint64_t *)hal_window(pt))[address >> (3 + 9 * level) & 511];
 		if (!(e & (PTE_P | PTE_W | PTE_U))) /* in EPT: read, write, execute */
-			return e == PTE_POISON;
+			return e == PTE_POISON ? PT_LEAF_POISON : e == PTE_CHANGES ? PT_LEAF_PAGE : PT_LEAF_NONE;
 		if (e & PTE_PS)
-			return 0;
+			break;
 		pt = e & PTE_ADDRESS;
 	}
-	return 0;
+	return PT_LEAF_PAGE;
 }

@@ -5,6 +5,7 @@
 
 #define VECTOR_NM 7
 #define VECTOR_PF 14
+#define PF_P	  1u /* error code: the page was there */
 
 extern char hal_copy_end[], hal_copy_fixup[], idle[], idle_end[];
 
@@ -30,29 +31,34 @@ static int fault_upcall(struct ec *e, uint64_t vector, uint64_t error, uint64_t 
 
 static void fault(struct ec *e, uint64_t vector, uint64_t error)
 {
+	enum pt_leaf leaf = PT_LEAF_NONE;
 	uint64_t address = 0;
-	int poison = 0;
 
 	if (vector == VECTOR_PF) {
 		address = read_cr2();
-		poison = address < USER_END && pt_poisoned(e->cr3, address);
+		if (address < USER_END)
+			leaf = pt_leaf(e->cr3, address);
+		if (leaf == PT_LEAF_PAGE && !(error & PF_P))
+			return; /* another CPU has changed it meanwhile: again */
 	}
-	if (!fault_upcall(e, vector, error, address, poison))
-		thread_fault(e, vector, error, address, poison);
+	if (!fault_upcall(e, vector, error, address, leaf == PT_LEAF_POISON))
+		thread_fault(e, vector, error, address, leaf == PT_LEAF_POISON);
 }
 
 void trap_user(struct ec *e, uint64_t vector, uint64_t error)
 {
+	hal_speculation_barrier(); /* here and below: GS, whichever way entry.S's branch was guessed (CVE-2019-1125) */
 	if (vector >= 32)
 		irq_handle(vector);
 	else if (vector == VECTOR_NM)
-		fpu_trap(e);
+		fpu_take(hal_cpu(), e); /* it runs while its guest's FPU state is live */
 	else
 		fault(e, vector, error);
 }
 
 void trap_kernel(struct trap_frame *f)
 {
+	hal_speculation_barrier();
 	if (f->vector >= 32) {
 		irq_handle(f->vector); /* in idle or irq_window */
 		if (f->rip >= (uint64_t)idle && f->rip <= (uint64_t)idle_end) {

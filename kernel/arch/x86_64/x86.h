@@ -49,14 +49,6 @@ struct cpuid {
 	uint32_t a, b, c, d;
 };
 
-#ifdef CAIRN_HOST /* tests bring a CPU of their own */
-struct cpuid cpuid(uint32_t leaf, uint32_t sub);
-uint64_t rdmsr(uint32_t msr);
-void wrmsr(uint32_t msr, uint64_t v);
-uint64_t read_cr4(void);
-void write_cr4(uint64_t v);
-void xsetbv(uint64_t xcr0);
-#else
 static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 {
 	struct cpuid r;
@@ -77,7 +69,6 @@ static inline void wrmsr(uint32_t msr, uint64_t v)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
-#endif
 
 static inline uint64_t rdtsc(void)
 {
@@ -101,14 +92,12 @@ static inline uint64_t rdtsc(void)
 CONTROL_REGISTER(0)
 CONTROL_REGISTER(2)
 CONTROL_REGISTER(3)
-#ifndef CAIRN_HOST
 CONTROL_REGISTER(4)
 
 static inline void xsetbv(uint64_t xcr0)
 {
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)xcr0), "d"((uint32_t)(xcr0 >> 32)));
 }
-#endif
 
 static inline void invlpg(uint64_t va)
 {
@@ -127,6 +116,10 @@ static inline uint8_t inb(uint16_t port)
 	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
 	return v;
 }
+
+/* What is done against attacks on speculation, on all CPUs; constant after boot. speculation.c has more of them. */
+enum { IBPB = 1, L1D = 2, VERW = 4 };
+extern uint32_t speculation;
 
 /* A page of the fixmap as 32-bit registers. */
 static inline volatile uint32_t *fixmap(uint32_t page)

@@ -48,6 +48,7 @@ int host_boot(void **state)
 	driver.table_first = ROOT_FIRST;
 	driver.table_count = ROOT_SLOTS;
 	driver.buffer = &driver_buffer;
+	driver.ceiling = PRIORITIES - 1;
 	driver.root = driver.leaf = &driver;
 	next_sel = S_FREE;
 	make_on = 0;

@@ -328,6 +328,12 @@ void hal_pt_poison(uint64_t pt, uint32_t index)
 	*entry(pt, index) = HOST_PT_POISON;
 }
 
+void hal_pt_changes(uint64_t pt, uint32_t index)
+{
+	note(HOST_CHANGES, pt, index);
+	*entry(pt, index) = HOST_PT_CHANGES;
+}
+
 void hal_pt_clear(uint64_t pt, uint32_t index)
 {
 	note(HOST_CLEAR, pt, index);

@@ -22,10 +22,11 @@
 #define HOST_PT_PAGE	2ul
 #define HOST_PT_POISON	4ul
 #define HOST_PT_KERNEL	8ul /* upper half of a host root */
-#define HOST_PT_RIGHTS	4
+#define HOST_PT_CHANGES 16ul
+#define HOST_PT_RIGHTS	5
 #define HOST_PT_ADDRESS 0xfffffffff000ul
 
-enum host_op { HOST_TABLE = 1, HOST_PAGE, HOST_POISON, HOST_CLEAR, HOST_FLUSH };
+enum host_op { HOST_TABLE = 1, HOST_PAGE, HOST_POISON, HOST_CHANGES, HOST_CLEAR, HOST_FLUSH };
 
 /* One change of a paging structure, or a flush (index: kind). */
 struct host_event {

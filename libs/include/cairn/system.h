@@ -31,9 +31,11 @@ struct desc_server {
 	uint32_t priority; /* of its main (control) thread, 1..63 */
 	uint32_t handlers; /* portal handler threads it gets (ROLE_VMM: one per vCPU) */
 	uint32_t heap_kib;
-	uint32_t stack_kib;	       /* of each thread */
-	uint32_t grants;	       /* GRANT_* */
-	uint32_t slots;		       /* of its CapTable, at least 64 */
+	uint32_t stack_kib; /* of each thread */
+	uint32_t grants;    /* GRANT_* */
+	uint32_t slots;	    /* of its CapTable, at least 64 */
+	uint32_t ceiling;   /* the highest priority that it may give */
+	uint32_t reserved;
 	uint64_t untyped;	       /* GRANT_MEMORY: bytes */
 	uint64_t budget_us, period_us; /* of the main thread; 0: no limit */
 };

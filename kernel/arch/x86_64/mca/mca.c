@@ -42,7 +42,7 @@ struct mc_exit {
 };
 
 uint64_t mcg_cap;
-static uint64_t found_tsc; /* of the last record that an exception left, on any CPU */
+static uint64_t found_tsc; /* of the last record that an exception left, on any CPU; 0: there was none */
 
 extern char syscall_entry[], syscall_entry_stack[], sysret_window[], sysret_window_end[];
 extern char vmx_window[] __attribute__((weak)), vmx_window_end[] __attribute__((weak)), vmx_abort[] __attribute__((weak));
@@ -245,7 +245,9 @@ static void meet(struct cpu *cpu, uint64_t mcg_status, uint32_t stage)
 /* Has nobody found the error that brought this CPU here at `arrived`? Another may find it later than that. */
 static int unexplained(uint64_t arrived)
 {
-	return (int64_t)(arrived - __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE)) > (int64_t)hal_ticks(LATE_US);
+	uint64_t found = __atomic_load_n(&found_tsc, __ATOMIC_ACQUIRE);
+
+	return !found || (int64_t)(arrived - found) > (int64_t)hal_ticks(LATE_US);
 }
 
 /* Did hal_copy consume the error? Then only that copy fails. */

@@ -19,13 +19,26 @@ static const uint8_t classes[EXIT_CODE_COUNT] = {
 };
 /* clang-format on */
 
-/* The CPU refused the state. QEMU leaves the host's RIP, RSP and RAX in the VMCB then: the VMM gets its own back. */
+/* The CPU refused the state. QEMU leaves the host's RIP, RSP and RAX in the VMCB then: the VMM gets its own back; and it clears
+ * V_INTR_MASKING, without which a guest decides whether this CPU is interrupted. */
 static uint32_t refused(const struct ec *v, struct vmcb *b)
 {
 	b->rip = v->state->rip;
 	b->rsp = v->state->gpr[GPR_RSP];
 	b->rax = v->state->gpr[GPR_RAX];
+	b->v_intr |= V_INTR_MASKING;
 	return EXIT_INVALID;
+}
+
+#define NPF_P 1u /* exit_info1: the page was there */
+
+static uint32_t nested(const struct vmcb *b)
+{
+	enum pt_leaf leaf = pt_leaf(b->n_cr3, b->exit_info2);
+
+	if (leaf == PT_LEAF_PAGE && !(b->exit_info1 & NPF_P))
+		return CLASS_KERNEL; /* another CPU has changed it meanwhile: again */
+	return leaf == PT_LEAF_POISON ? EXIT_POISONED : EXIT_NESTED;
 }
 
 static uint32_t classify(const struct ec *v, struct vmcb *b)
@@ -35,7 +48,7 @@ static uint32_t classify(const struct ec *v, struct vmcb *b)
 	if (code < EXIT_CODE_COUNT)
 		return classes[code];
 	if (code == EXIT_CODE_NPF)
-		return pt_poisoned(b->n_cr3, b->exit_info2) ? EXIT_POISONED : EXIT_NESTED;
+		return nested(b);
 	if (code == 0xffffffff)
 		return refused(v, b);
 	return EXIT_OTHER;
@@ -60,11 +73,12 @@ void svm_exit(struct ec *v)
 		vcpu_exit(v, class);
 		return;
 	}
-	/* An exception or NMI whose delivery was interrupted is delivered again; an interrupt is still in V_IRQ. */
+	/* An exception or NMI whose delivery was interrupted is delivered again; an interrupt is still in V_IRQ; INT, INT3 and
+	 * INTO are executed again. */
 	if (v->vectoring_info & EVENT_VALID) {
-		uint32_t type = v->vectoring_info & EVENT_TYPE;
+		uint32_t type = v->vectoring_info & EVENT_TYPE, vector = v->vectoring_info & 0xff;
 
-		if (type != EVENT_INTR && !(type == EVENT_EXC && (v->vectoring_info & 0xff) >= 32))
+		if (type == EVENT_NMI || (type == EVENT_EXC && vector < 32 && vector != 3 && vector != 4))
 			b->event_inj = v->vectoring_info | (uint64_t)v->vectoring_error << 32;
 		v->vectoring_info = 0;
 	}

@@ -35,14 +35,25 @@ static int host_exception(uint32_t reason)
 	return 1;
 }
 
+#define EPT_PRESENT (7u << 3) /* qualification: what the entries permit */
+
+static uint32_t nested(void)
+{
+	enum pt_leaf leaf = pt_leaf(vmread(EPT_POINTER) & ~0xffful, vmread(GUEST_PHYSICAL_ADDRESS));
+
+	if (leaf == PT_LEAF_PAGE && !(vmread(QUALIFICATION) & EPT_PRESENT))
+		return CLASS_KERNEL; /* another CPU has changed it meanwhile: again */
+	return leaf == PT_LEAF_POISON ? EXIT_POISONED : EXIT_NESTED;
+}
+
 static uint32_t classify(uint32_t reason)
 {
 	uint32_t class = reason == REASON_CONTROLS ? EXIT_INVALID : reason < REASON_COUNT ? classes[reason] : 0;
 
 	if (reason == REASON_EXCEPTION || reason == REASON_MC_AT_ENTRY)
 		return host_exception(reason) ? CLASS_KERNEL : class;
-	if (class == EXIT_NESTED && pt_poisoned(vmread(EPT_POINTER) & ~0xffful, vmread(GUEST_PHYSICAL_ADDRESS)))
-		return EXIT_POISONED;
+	if (class == EXIT_NESTED)
+		return nested();
 	return class ? class : EXIT_OTHER;
 }
 
