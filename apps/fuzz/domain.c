@@ -306,7 +306,8 @@ static void build_state(struct domain *d, unsigned cpus)
 	s->cpu[0] = d->index % cpus;
 	s->cpu[1] = (d->index + 1 + driver_below(cpus > 1 ? cpus - 1 : 1)) % cpus;
 	s->first_number = d->mark.table_slot + SLOTS;
-	s->next_apic = cpus % wanted_cpus; /* as QEMU numbers them */
+	/* As QEMU numbers them. */
+	s->next_apic = cpus < wanted_cpus ? cpus + driver_below(wanted_cpus - cpus) : 0;
 	if (cpu_starts) {
 		s->cpu_starts = 1;
 		cpu_starts--;

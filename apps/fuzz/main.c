@@ -95,14 +95,15 @@ static void violation(uint64_t fault, uint64_t place, uint64_t line, uint64_t nu
 #define STARTS_EACH                                                                                \
 	12u /* tries for each CPU that can be started: cpu_start is accepted only once for each */
 
-/* A domain has started a CPU. */
+/* A domain has started a CPU; one before may have done so, too, and was ended before it could say
+ * it. */
 static void use_cpu(const struct domain *d)
 {
-	if (d->state->started != cpus)
-		return;
-	supervisor_make(cpus++);
-	printf("fuzz: domain %u has started CPU %u\n", d->index, cpus - 1);
-	fflush(stdout);
+	while (cpus <= d->state->started && cpus < wanted_cpus) {
+		supervisor_make(cpus++);
+		printf("fuzz: CPU %u was started (domain %u)\n", cpus - 1, d->index);
+		fflush(stdout);
+	}
 }
 
 static void check_state(const struct domain *d)
@@ -153,7 +154,7 @@ static void look_after(struct domain *d)
 		forge_ignore(cairn_resume(d->thread[2 + n]));
 		forge_ignore(cairn_signal(d->signal[n]));
 	}
-	if (d->still > STILL_MAX || driver_below(LIFE) == 0)
+	if (d->still > STILL_MAX || (d->state->cpu_starts == 0 && driver_below(LIFE) == 0))
 		rebuild(d);
 }
 
