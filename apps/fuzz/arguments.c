@@ -4,7 +4,6 @@
 #include <cairn/status.h>
 #include "fuzz.h"
 
-#define PRIORITY_MAX   20u /* the driver runs above */
 #define OWN_TABLE_SIZE 32u
 #define TYPE_UNKNOWN   0xffu /* something is there */
 
@@ -201,6 +200,13 @@ static void mutate_words(struct thread_state *t, uint64_t *words, uint32_t count
 		*priority |= 64;
 }
 
+static uint64_t any_cpu(struct thread_state *t)
+{
+	const struct domain_state *d = domain_state();
+
+	return d->first_cpu + below(t, (uint32_t)(d->cpus - d->first_cpu));
+}
+
 static void choose_thread(unsigned place, uint64_t a[6])
 {
 	struct domain_state *d = domain_state();
@@ -214,7 +220,7 @@ static void choose_thread(unsigned place, uint64_t a[6])
 		     : below(t, 8) * THREAD_REGS;
 	*c = (struct thread_config){.space = SLOT_SPACE, .captable = SLOT_TABLE};
 	c->buffer = one_in(t, 4) ? pick(t, CAP_FRAME) : SLOT_BUFFER + other;
-	c->cpu = below(t, (uint32_t)d->cpus);
+	c->cpu = any_cpu(t);
 	c->supervisor = one_in(t, 64) ? ~0ul : SLOT_SUPERVISOR + c->cpu;
 	c->rip = one_in(t, 16) ? (uint64_t)below(t, 0x400) << 30
 			       : (uint64_t)(handler ? domain_handler : domain_thread);
@@ -222,11 +228,14 @@ static void choose_thread(unsigned place, uint64_t a[6])
 	c->fs_base = one_in(t, 4) ? random_word(t) >> 18 : 0;
 	c->syscall_entry = one_in(t, 4) ? 0 : (uint64_t)domain_bounce;
 	c->fault_entry = one_in(t, 8) ? (uint64_t)domain_fault : 0;
+	c->ceiling = one_in(t, 4) ? below(t, PRIORITY_MAX + 2) : PRIORITY_MAX;
 	if (!handler)
 		c->priority = choose_time(t, &c->budget_us, &c->period_us);
 	if (one_in(t, 32))
 		c->space = pick_detail(t, CAP_PAGETABLE, 0xff, 4);
 	mutate_words(t, &c->space, sizeof(*c) / 8, &c->priority);
+	if (c->cpu < d->first_cpu)
+		c->cpu = d->first_cpu;
 }
 
 static void choose_vcpu(unsigned place, uint64_t a[6])
@@ -241,7 +250,7 @@ static void choose_vcpu(unsigned place, uint64_t a[6])
 		.guest_root = SLOT_GUEST, .home = SLOT_SPACE, .captable = SLOT_TABLE};
 	c->exit_base = SLOT_EXIT + EXIT_CLASSES * n;
 	c->state = one_in(t, 2) ? SLOT_VCPU_PAGE + n : pick(t, CAP_FRAME);
-	c->cpu = one_in(t, 32) ? below(t, (uint32_t)d->cpus) : d->cpu[n];
+	c->cpu = one_in(t, 32) ? any_cpu(t) : d->cpu[n];
 	/* Some guests never leave by themselves. */
 	c->priority = choose_time(t, &c->budget_us, &c->period_us);
 	c->budget_us = 100 + below(t, 200);
@@ -249,6 +258,8 @@ static void choose_vcpu(unsigned place, uint64_t a[6])
 	if (one_in(t, 32))
 		c->guest_root = pick_detail(t, CAP_PAGETABLE, 0xff, 4 | 1 << 4);
 	mutate_words(t, &c->guest_root, sizeof(*c) / 8, &c->priority);
+	if (c->cpu < d->first_cpu)
+		c->cpu = d->first_cpu;
 }
 
 static void choose_poison(struct thread_state *t, uint64_t a[6])

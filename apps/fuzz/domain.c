@@ -30,7 +30,7 @@
 #define LAST_PORT  0x87u
 
 struct domain domains[DOMAINS];
-unsigned wanted_cpus = 1, cpu_starts;
+unsigned wanted_cpus = 1, cpu_starts, first_cpu;
 uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls, total_checks,
 	domains_built;
 
@@ -290,6 +290,7 @@ static void build_thread(struct domain *d, unsigned n)
 	c->rsp = DOMAIN_VA(PAGE_STACK + n + 1);
 	c->syscall_entry = (uint64_t)domain_bounce;
 	c->priority = n < 2 ? PRIORITY_RUN : 0;
+	c->ceiling = PRIORITY_MAX;
 	forge_must(cairn_thread_configure(d->thread[n], THREAD_SPACE | THREAD_REGS |
 								THREAD_UPCALLS | THREAD_TIME),
 		   "configuring a domain's thread");
@@ -301,10 +302,12 @@ static void build_thread(struct domain *d, unsigned n)
 static void build_state(struct domain *d, unsigned cpus)
 {
 	struct domain_state *s = d->state;
+	unsigned usable = cpus - first_cpu;
 
 	s->cpus = cpus;
-	s->cpu[0] = d->index % cpus;
-	s->cpu[1] = (d->index + 1 + driver_below(cpus > 1 ? cpus - 1 : 1)) % cpus;
+	s->first_cpu = first_cpu;
+	s->cpu[0] = first_cpu + d->index % usable;
+	s->cpu[1] = first_cpu + (d->index + 1 + driver_below(usable > 1 ? usable - 1 : 1)) % usable;
 	s->first_number = d->mark.table_slot + SLOTS;
 	/* As QEMU numbers them. */
 	s->next_apic = cpus < wanted_cpus ? cpus + driver_below(wanted_cpus - cpus) : 0;

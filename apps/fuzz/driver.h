@@ -24,8 +24,9 @@ struct domain {
 	unsigned still;		    /* looks since it last made one */
 };
 extern struct domain domains[DOMAINS];
-/* So many CPUs there are; how often domains may still try to start one. */
-extern unsigned wanted_cpus, cpu_starts;
+/* So many CPUs there are; how often domains may still try to start one; which CPU is the first that
+ * they use. */
+extern unsigned wanted_cpus, cpu_starts, first_cpu;
 
 /* What all of them have made. */
 extern uint64_t total_made[CAIRN_CALL_COUNT], total_accepted[CAIRN_CALL_COUNT], total_calls,

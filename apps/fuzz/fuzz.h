@@ -15,9 +15,10 @@
 #include <cairn/types.h>
 #include <cairn/vcpu.h>
 
-#define MAX_CPUS   4u
-#define PLACES	   16u /* stacks and message buffers for a domain's threads: so many can run */
-#define CHECK_EACH 1000u
+#define MAX_CPUS     4u
+#define PLACES	     16u /* stacks and message buffers for a domain's threads: so many can run */
+#define CHECK_EACH   1000u
+#define PRIORITY_MAX 20u /* the ceiling of all its threads: the driver runs above */
 
 /* Pages of a domain's space, behind FORGE_SPACE_VA; its code lies at the server's own addresses, in
  * the first ones. */
@@ -81,6 +82,7 @@ struct thread_state {
 struct domain_state {
 	uint64_t claimed;      /* bit per place: a thread is on its stack */
 	uint64_t cpus;	       /* that run */
+	uint64_t first_cpu;    /* of those it may use */
 	uint64_t cpu[2];       /* of threads 0, 1 and handlers 2, 3 */
 	uint64_t first_number; /* slot numbers for CapTables of its own: NUMBERS of them */
 	uint64_t bad_page[BAD_FRAMES + 1]; /* physical addresses of SLOT_BAD and SLOT_BAD_TABLE; 0:

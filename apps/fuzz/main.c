@@ -3,7 +3,8 @@
  * The driver of the fuzz server: it starts domains, wakes what waits, ends and rebuilds them at
  * random, and at last says what was made and accepted. Arguments: seed=N calls=N (0: for ever)
  * watch=N (refused hypercalls that must be seen to change nothing) cpus=N (of the machine: those
- * that the root-task has not started are started by the domains).
+ * that the root-task has not started are started by the domains) first_cpu=N (no domain runs on
+ * those before) progress=N (a line after so many calls).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,8 @@
 #define WORLD_SLOTS  4096u
 
 static struct {
-	uint64_t seed, calls, cpus, watch;
-} wanted = {1, 100000, 1, 0};
+	uint64_t seed, calls, cpus, watch, first_cpu, progress;
+} wanted = {.seed = 1, .calls = 100000, .cpus = 1, .progress = PROGRESS};
 static unsigned cpus = 1, checks_failed;
 
 static const char *const names[CAIRN_CALL_COUNT] = {
@@ -41,10 +42,9 @@ static void read_arguments(int argc, char **argv)
 	static const struct {
 		const char *name;
 		uint64_t *value;
-	} known[] = {{"seed=", &wanted.seed},
-		     {"calls=", &wanted.calls},
-		     {"cpus=", &wanted.cpus},
-		     {"watch=", &wanted.watch}};
+	} known[] = {{"seed=", &wanted.seed},		{"calls=", &wanted.calls},
+		     {"cpus=", &wanted.cpus},		{"watch=", &wanted.watch},
+		     {"first_cpu=", &wanted.first_cpu}, {"progress=", &wanted.progress}};
 
 	for (int i = 1; i < argc; i++)
 		for (unsigned n = 0; n < sizeof(known) / sizeof(known[0]); n++)
@@ -160,17 +160,17 @@ static void look_after(struct domain *d)
 
 static void look(void)
 {
-	static uint64_t next_progress = PROGRESS;
+	static uint64_t last_progress;
 
 	(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(LOOK_US));
 	for (unsigned i = 0; i < DOMAINS; i++)
 		look_after(&domains[i]);
-	if (calls_now() < next_progress)
+	if (calls_now() < last_progress + wanted.progress)
 		return;
 	printf("fuzz: %lu calls, %lu looks for violations, %lu domains\n", calls_now(),
 	       total_checks, domains_built);
 	fflush(stdout);
-	next_progress += PROGRESS;
+	last_progress += wanted.progress;
 }
 
 static void check_shares(void)
@@ -217,6 +217,7 @@ static void use_cpus(void)
 	cpus = cairn_info()->cpu_count < MAX_CPUS ? cairn_info()->cpu_count : MAX_CPUS;
 	wanted_cpus = wanted.cpus > cpus ? (unsigned)wanted.cpus : cpus;
 	cpu_starts = (wanted_cpus - cpus) * STARTS_EACH;
+	first_cpu = wanted.first_cpu < cpus ? (unsigned)wanted.first_cpu : 0;
 	for (unsigned i = 0; i < cpus; i++)
 		supervisor_make(i);
 }
@@ -227,8 +228,9 @@ int main(int argc, char **argv)
 	driver_seed(wanted.seed);
 	domains_prepare();
 	use_cpus();
-	report("the-world-has-4096-slots-at-most", domains_numbers() <= WORLD_SLOTS,
-	       "give it less");
+	/* The checker takes the longer, the larger the world is; release builds have none. */
+	report("the-world-has-4096-slots-at-most",
+	       !cairn_info()->debug || domains_numbers() <= WORLD_SLOTS, "give it less");
 	printf("fuzz: seed %lu, %lu calls, %u CPUs\n", wanted.seed, wanted.calls, cpus);
 	fflush(stdout);
 	forge_ignore(cairn_debug_check(DEBUG_WATCH, wanted.watch, NULL, NULL, NULL));
