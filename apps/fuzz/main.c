@@ -4,7 +4,8 @@
  * random, and at last says what was made and accepted. Arguments: seed=N calls=N (0: for ever)
  * watch=N (refused hypercalls that must be seen to change nothing) cpus=N (of the machine: those
  * that the root-task has not started are started by the domains) first_cpu=N (no domain runs on
- * those before) progress=N (a line after so many calls).
+ * those before) progress=N (a line after so many calls) look_us=N (between
+ * two looks of the driver at the domains).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,8 @@
 #define WORLD_SLOTS  4096u
 
 static struct {
-	uint64_t seed, calls, cpus, watch, first_cpu, progress;
-} wanted = {.seed = 1, .calls = 100000, .cpus = 1, .progress = PROGRESS};
+	uint64_t seed, calls, cpus, watch, first_cpu, progress, look_us;
+} wanted = {.seed = 1, .calls = 100000, .cpus = 1, .progress = PROGRESS, .look_us = LOOK_US};
 static unsigned cpus = 1, checks_failed;
 
 static const char *const names[CAIRN_CALL_COUNT] = {
@@ -44,7 +45,8 @@ static void read_arguments(int argc, char **argv)
 		uint64_t *value;
 	} known[] = {{"seed=", &wanted.seed},		{"calls=", &wanted.calls},
 		     {"cpus=", &wanted.cpus},		{"watch=", &wanted.watch},
-		     {"first_cpu=", &wanted.first_cpu}, {"progress=", &wanted.progress}};
+		     {"first_cpu=", &wanted.first_cpu}, {"look_us=", &wanted.look_us},
+		     {"progress=", &wanted.progress}};
 
 	for (int i = 1; i < argc; i++)
 		for (unsigned n = 0; n < sizeof(known) / sizeof(known[0]); n++)
@@ -162,7 +164,7 @@ static void look(void)
 {
 	static uint64_t last_progress;
 
-	(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(LOOK_US));
+	(void)cairn_wait_signals(cairn_tsc() + cairn_ticks_from_us(wanted.look_us));
 	for (unsigned i = 0; i < DOMAINS; i++)
 		look_after(&domains[i]);
 	if (calls_now() < last_progress + wanted.progress)

@@ -20,6 +20,10 @@ EXACT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm", "-s
 LIMIT, LONG_LIMIT = 3600.0, 6 * 3600.0
 # The same inputs each time; ASLR would change what libFuzzer learns from comparisons of pointers.
 HOST_RUNS, HOST_SEED, HOST_LIMIT = 6000, 1, 1800.0
+BENCH_MEMORY, BENCH_LIMIT, BENCH_CALLS = 512, 600.0, 1000
+FIGURES = [name for name in boots.FIGURES if name != "linux_boot"]
+FIGURE = re.compile(r"\bbench (\w+) (\d+)\s*$")
+MADE = re.compile(r"\bfuzz: (\d+) calls, \d+ looks")
 VERDICT = re.compile(r"^(ok|FAIL) ([a-z][\w.-]*)(.*)$")
 SHARE = re.compile(r"^fuzz: \w+ +\d+ made,")
 
@@ -199,14 +203,60 @@ def judge_host(report):
         report.judge(title, watch.lap(), reason, log if reason else None)
 
 
+def bench_figures(lines):
+    """(figures by name, random calls made since the first of them) of a run's lines."""
+    figures, begun, now = {}, 0, 0
+    for line in lines:
+        made, figure = MADE.search(line), FIGURE.search(line)
+        if made:
+            now = int(made.group(1))
+        elif figure:
+            begun = begun if figures else now
+            figures[figure.group(1)] = int(figure.group(2))
+    return figures, now - begun
+
+
+def compare_figures(plain, disturbed, made):
+    """Why the figures of CPU 0 are not shown to be independent of what the other CPUs do, or ""."""
+    missing = [name for name in FIGURES if name not in plain or name not in disturbed]
+    if missing:
+        return f"not measured: {', '.join(missing)}"
+    moved = [f"{name}: {plain[name]} alone, {disturbed[name]} beside random hypercalls"
+             for name in FIGURES if plain[name] != disturbed[name]]
+    if made < BENCH_CALLS:
+        moved.append(f"the other CPUs made {made} random hypercalls meanwhile, not {BENCH_CALLS}")
+    return "\n".join(moved)
+
+
+def judge_bench(report):
+    """Instruction counts on CPU 0 of four: nothing of what the others do with capabilities is in them."""
+    watch, runs, log = Watch(), [], ""
+    for name in ("bench", "bench-fuzz"):
+        path, reason = builds.compose("release", os.path.join(TOP, "systems", f"{name}.toml"))
+        log = log_path("fuzz", name)
+        try:
+            lines = [] if reason else [line for line, _ in lines_of(
+                boots.qemu("intel", ["-kernel", path], BENCH_MEMORY, 4) + EXACT, log, BENCH_LIMIT)]
+        except (TooLong, OSError) as error:
+            lines, reason = [], f"{error}\n{tail(log, 12)}"
+        if reason:
+            report.fail(f"bench/{name}", watch.lap(), reason)
+            return
+        runs.append(bench_figures(lines))
+    (plain, _), (disturbed, made) = runs
+    report.judge("bench: random hypercalls on other CPUs do not move a figure", watch.lap(),
+                 compare_figures(plain, disturbed, made), log)
+
+
 def stage_fuzz(report):
-    """10 million random hypercalls on 4 CPUs, and the kernel's core under libFuzzer (CAIRN_SEED=N: one run of that seed)."""
+    """10 million random hypercalls, their effect on the benchmarks, the core under libFuzzer (CAIRN_SEED=N: that run only)."""
     asked = named_run(os.environ)
     if asked:
         play_all(report, [asked], LONG_LIMIT)
         return
     for twice in AGAIN:
         judge_again(report, twice)
+    judge_bench(report)
     judge_racing(report)
     play_all(report, SHORT, LIMIT)
     judge_host(report)
