@@ -9,9 +9,9 @@ packages=(
 	# simulate
 	qemu-system-x86 seabios busybox-static cpio
 	# boot media
-	grub-pc-bin grub-common xorriso mtools
+	grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools ovmf
 	# check
-	clang-format libcmocka-dev libzydis-dev libcapstone-dev spin python3-capstone python3-pyelftools
+	clang-format libcmocka-dev libzydis-dev libcapstone-dev spin faketime locales python3-capstone python3-pyelftools
 	# prove
 	frama-c-base why3 z3 cvc4
 )

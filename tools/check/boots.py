@@ -26,6 +26,7 @@ TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "int
                # Without a console: its output comes through the kernel, which release builds do not offer.
                "tests-serial": ((("debug", "intel"),), (1, 2))}
 SCENARIO_CPUS = (1, 4)
+UEFI = "/usr/share/ovmf/OVMF.fd"
 # What a run must also print, for it to have shown what it is for.
 TARGET_SIGHTS = {"nano-triple": "vm triple: is built anew"}
 MAX_JOBS = 4
@@ -164,7 +165,7 @@ def play(name, cpus):
 
 
 def stage_iso(report):
-    """The GRUB medium boots as a CD and as a disk, and the on-target tests pass there too."""
+    """The GRUB medium boots as a CD and as a disk, by BIOS and by UEFI, and the on-target tests pass there too."""
     watch = Watch()
     description = os.path.join(TOP, "systems", "tests.toml")
     iso = os.path.join(builds.directory("debug"), "images", "tests.iso")
@@ -172,8 +173,8 @@ def stage_iso(report):
     report.judge("medium", watch.lap(), reason)
     if reason:
         return
-    for title, medium in (("cd", ["-cdrom", iso]),
-                          ("disk", ["-drive", f"file={iso},format=raw,if=ide"])):
+    cd, disk, uefi = ["-cdrom", iso], ["-drive", f"file={iso},format=raw,if=ide"], ["-bios", UEFI]
+    for title, medium in (("cd", cd), ("disk", disk), ("uefi-cd", uefi + cd), ("uefi-disk", uefi + disk)):
         watch, log = Watch(), log_path("iso", title)
         reason = boot_reason(qemu("intel", medium), log)
         report.judge(title, watch.lap(), reason, log if reason else None)

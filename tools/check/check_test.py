@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, fuzz, models, run, source, units
+from check import boots, builds, cli, fuzz, models, reproducible, run, source, units
 from check.report import Report
 
 
@@ -83,6 +83,32 @@ class Fuzz(unittest.TestCase):
         self.assertIn("signal: 1 alone, 2", fuzz.compare_figures(plain, plain | {"signal": 2}, 1000))
         self.assertIn("made 999", fuzz.compare_figures(plain, plain, 999))
         self.assertIn("not measured: signal", fuzz.compare_figures(plain, {n: 1 for n in plain if n != "signal"}, 1000))
+
+
+class Reproducible(unittest.TestCase):
+    """Two builds are compared byte by byte."""
+
+    def test_difference(self):
+        with tempfile.TemporaryDirectory() as directory:
+            one, two = os.path.join(directory, "1"), os.path.join(directory, "2")
+            cases = ((b"", b"", None), (b"same", b"same", None), (b"some", b"same", 1), (b"long", b"longer", 4),
+                     (bytes(reproducible.CHUNK) + b"a", bytes(reproducible.CHUNK) + b"b", reproducible.CHUNK))
+            for first, second, offset in cases:
+                for path, data in ((one, first), (two, second)):
+                    with open(path, "wb") as file:
+                        file.write(data)
+                said = reproducible.difference(one, two)
+                self.assertEqual(said == "", offset is None)
+                self.assertTrue(offset is None or f"offset {offset:#x} on" in said)
+
+    def test_results(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in (("products.txt", "a.elf\n"), ("clang/products.txt", "a.elf\n"), ("images/x.elf", ""),
+                               ("images/x.elf.stamp", ""), ("images/x.iso", "")):
+                os.makedirs(os.path.dirname(os.path.join(directory, name)), exist_ok=True)
+                with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            self.assertEqual(reproducible.results(directory), ["a.elf", "clang/a.elf", "images/x.elf", "images/x.iso"])
 
 
 class Tree(unittest.TestCase):

@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, fuzz, models, paths, payloads, proof, source, units
+from . import boots, builds, fuzz, models, paths, payloads, proof, reproducible, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -19,6 +19,7 @@ STAGES = {
     "unit": units.stage_unit,
     "models": models.stage_models,
     "proof": proof.stage_proof,
+    "reproducible": reproducible.stage_reproducible,
     "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,
@@ -50,7 +51,7 @@ def main(arguments):
     options = parse(arguments)
     if options.list:
         for name, stage in STAGES.items():
-            print(f"{name:<10} {stage.__doc__}")
+            print(f"{name:<12} {stage.__doc__}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report, watch = Report(), Watch()

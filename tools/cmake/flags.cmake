@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Flags of the four kinds of code: kernel, server, guest, host test.
 
-set(CAIRN_WARNINGS -Wall -Wextra -Werror)
+set(CAIRN_WARNINGS -Wall -Wextra -Wdate-time -Werror)
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
 	list(APPEND CAIRN_WARNINGS -Wno-unused-command-line-argument)
 	add_link_options(-Wno-unused-command-line-argument)
@@ -11,8 +11,12 @@ set(CAIRN_DEFINES)
 if(PRESET STREQUAL "debug")
 	list(APPEND CAIRN_DEFINES CAIRN_DEBUG=1)
 endif()
-# The same bytes whatever directory the tree lies in (gdb: set substitute-path /cairn PATH).
-set(CAIRN_PREFIX -fdebug-prefix-map=${CMAKE_SOURCE_DIR}=/cairn -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+# The same bytes whatever directories the tree and the build lie in (gdb: set substitute-path /cairn PATH). No prefix
+# begins another one, for compilers differ in which of two they take.
+set(CAIRN_PREFIX -fdebug-prefix-map=${CMAKE_BINARY_DIR}=/cairn/build -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+foreach(directory kernel libs vmm-server mca-server apps)
+	list(APPEND CAIRN_PREFIX -fdebug-prefix-map=${CMAKE_SOURCE_DIR}/${directory}=/cairn/${directory})
+endforeach()
 list(APPEND CAIRN_C ${CAIRN_PREFIX})
 
 # Stock Debian musl: its headers, then the compiler's own (stddef.h, immintrin.h), and no others.
@@ -36,7 +40,10 @@ function(_cairn_c_and_asm target)
 	foreach(flag IN LISTS ARGN)
 		target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:${flag}>")
 	endforeach()
-	target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:ASM>:-g>")
+	# clang 14 maps no prefixes in what it says of assembler.
+	if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)
+		target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:ASM>:-g;${CAIRN_PREFIX}>")
+	endif()
 endfunction()
 
 # Kernel code: freestanding, no red zone, general registers only, no indirect branches, linked in the top 2 GiB.
