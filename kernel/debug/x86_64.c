@@ -100,24 +100,36 @@ void debug_count(struct debug_pages *pages)
 	}
 }
 
+#define GROUP 8u
+
+/* Most words are 0: these are looked at, and no more. */
+static uint64_t mix_sparse(uint64_t h, const uint64_t *w, uint64_t count, uint64_t mask)
+{
+	uint64_t i, k;
+
+	for (i = 0; i + GROUP <= count; i += GROUP) {
+		if (!((w[i] | w[i + 1] | w[i + 2] | w[i + 3] | w[i + 4] | w[i + 5] | w[i + 6] | w[i + 7]) & mask))
+			continue;
+		h = (h ^ i) * DEBUG_PRIME;
+		for (k = i; k < i + GROUP; k++)
+			h = (h ^ (w[k] & mask)) * DEBUG_PRIME;
+	}
+	for (; i < count; i++)
+		h = (h ^ (w[i] & mask)) * DEBUG_PRIME;
+	return h;
+}
+
 uint64_t debug_mix_bytes(uint64_t h)
 {
-	uint64_t i, count;
+	uint64_t count;
 	const uint64_t *w = (const uint64_t *)page_bytes(&count);
 
-	for (i = 0; i < count / 8; i++)
-		h = (h ^ w[i]) * DEBUG_PRIME;
-	return h;
+	return mix_sparse(h, w, count / 8, ~0ul);
 }
 
 uint64_t debug_mix_table(uint64_t h, uint64_t pt)
 {
-	const uint64_t *w = hal_window(pt);
-	uint32_t i;
-
-	for (i = 0; i < TABLE_ENTRIES; i++)
-		h = (h ^ (w[i] & ~PTE_USED)) * DEBUG_PRIME;
-	return h;
+	return mix_sparse(h, hal_window(pt), TABLE_ENTRIES, ~PTE_USED);
 }
 
 enum debug_entry debug_entry(uint64_t w, uint8_t kind, uint8_t level, uint64_t *phys, uint32_t *rights)
