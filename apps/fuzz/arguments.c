@@ -258,6 +258,10 @@ static void choose_vcpu(unsigned place, uint64_t a[6])
 	if (one_in(t, 32))
 		c->guest_root = pick_detail(t, CAP_PAGETABLE, 0xff, 4 | 1 << 4);
 	mutate_words(t, &c->guest_root, sizeof(*c) / 8, &c->priority);
+	if (!c->budget_us) { /* no limit: one whose exits change nothing would run for ever */
+		c->budget_us = 100;
+		c->period_us = 1000;
+	}
 	if (c->cpu < d->first_cpu)
 		c->cpu = d->first_cpu;
 }
