@@ -7,7 +7,7 @@ packages=(
 	# build
 	gcc libc6-dev clang lld libclang-rt-14-dev binutils cmake ninja-build musl-tools python3
 	# simulate
-	qemu-system-x86 seabios busybox-static cpio
+	qemu-system-x86 seabios bochs bochsbios vgabios busybox-static cpio
 	# boot media
 	grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools ovmf
 	# check

@@ -11,8 +11,11 @@
 #include "mux.h"
 #include "uart.h"
 
-#define LOG_BURST    64u /* records taken from one server before the others have their turn */
-#define KEYS_BURST   64u
+#define LOG_BURST  64u /* records taken from one server before the others have their turn */
+#define KEYS_BURST 64u
+/* A port without an interrupt: how often it is looked at for keys, and while there is output. */
+#define POLL_US	     5000u
+#define POLL_OUT_US  1000u
 #define CHANNEL_BITS ((1ull << SERVER_CHANNELS) - 1)
 
 static struct mux mux;
@@ -240,8 +243,11 @@ static void answer_flush(void)
 
 static uint64_t deadline(void)
 {
-	uint64_t at = mux_due_us(&mux);
+	uint64_t at = mux_due_us(&mux),
+		 poll = now_us() + (mux_room(&mux) == MUX_OUT ? POLL_US : POLL_OUT_US);
 
+	if (uart_is_polled() && (at == 0 || at > poll))
+		at = poll;
 	return at == 0 ? 0 : cairn_ticks_from_us(at + 1);
 }
 
@@ -272,6 +278,6 @@ int main(int argc, char **argv)
 			continue;
 		due &= ~SIGNAL_SELF;
 		answer_flush();
-		due |= cairn_wait_signals(deadline());
+		due |= cairn_wait_signals(deadline()) | (uart_is_polled() ? SIGNAL_SELF : 0);
 	}
 }

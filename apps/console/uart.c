@@ -1,46 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Driver of the 16550 at COM1, register names as in its data sheet (National Semiconductor
+/* Driver of a 16550, register names as in its data sheet (National Semiconductor
  * PC16550D). */
 #include <cairn/hypercalls.h>
 #include <cairn/runtime.h>
 #include "uart.h"
 
-#define COM1 0x3f8
-#define RBR  (COM1 + 0) /* THR when written, divisor low with DLAB */
-#define IER  (COM1 + 1) /* divisor high with DLAB */
-#define IIR  (COM1 + 2) /* FCR when written */
-#define LCR  (COM1 + 3)
-#define MCR  (COM1 + 4)
-#define LSR  (COM1 + 5)
+#define RBR 0 /* THR when written, divisor low with DLAB */
+#define IER 1 /* divisor high with DLAB */
+#define IIR 2 /* FCR when written */
+#define LCR 3
+#define MCR 4
+#define LSR 5
 
-#define IER_RECEIVED   0x01
-#define IER_THR_EMPTY  0x02
-#define IIR_NONE       0x01
-#define FCR_START      0x07 /* FIFOs on and empty; an interrupt for each received byte */
-#define LCR_8N1	       0x03
-#define LCR_DLAB       0x80
-#define MCR_START      0x0b /* DTR, RTS, and OUT2, which lets the interrupt through on a PC */
-#define LSR_RECEIVED   0x01
-#define LSR_THR_EMPTY  0x20
-#define LSR_IDLE       0x40
-#define DIVISOR_115200 1
-#define FIFO	       16
-#define MAX_POLLS      100000
-#define MAX_CAUSES     16
+#define IER_RECEIVED  0x01
+#define IER_THR_EMPTY 0x02
+#define IIR_NONE      0x01
+#define FCR_START     0x07 /* FIFOs on and empty; an interrupt for each received byte */
+#define LCR_8N1	      0x03
+#define LCR_DLAB      0x80
+#define MCR_START     0x0b /* DTR, RTS, and OUT2, which lets the interrupt through on a PC */
+#define LSR_RECEIVED  0x01
+#define LSR_THR_EMPTY 0x20
+#define LSR_IDLE      0x40
+#define FIFO	      16
+#define MAX_POLLS     100000
+#define MAX_CAUSES    16
 
 static uint8_t ier = IER_RECEIVED;
 
 /* A port that cannot be read looks like one that is not there: all ones. */
-static uint8_t in(uint16_t port)
+static uint8_t in(unsigned reg)
 {
-	uint64_t value = 0xff;
+	uint64_t value = 0xff, port = cairn_info()->serial_port + reg;
 
 	return cairn_port_in(SEL_SERIAL_PORTS, port, 1, &value) == CAIRN_OK ? (uint8_t)value : 0xff;
 }
 
-static bool out(uint16_t port, uint8_t value)
+static bool out(unsigned reg, uint8_t value)
 {
-	return cairn_port_out(SEL_SERIAL_PORTS, port, 1, value) == CAIRN_OK;
+	return cairn_port_out(SEL_SERIAL_PORTS, cairn_info()->serial_port + reg, 1, value) ==
+	       CAIRN_OK;
+}
+
+bool uart_is_polled(void)
+{
+	return cairn_info()->serial_line == SERIAL_NO_LINE;
+}
+
+static bool set_speed(void)
+{
+	uint32_t divisor = cairn_info()->serial_divisor;
+
+	return divisor == 0 || (out(LCR, LCR_DLAB) && out(RBR, (uint8_t)divisor) &&
+				out(IER, (uint8_t)(divisor >> 8)) && out(LCR, LCR_8N1));
 }
 
 /* What the root-task wrote before must leave first: emptying the FIFOs would lose it. */
@@ -55,9 +67,11 @@ bool uart_start(void)
 	if (in(LSR) == 0xff)
 		return false;
 	wait_idle();
-	return out(IER, 0) && out(LCR, LCR_DLAB) && out(RBR, DIVISOR_115200) && out(IER, 0) &&
-	       out(LCR, LCR_8N1) && out(IIR, FCR_START) && out(MCR, MCR_START) && out(IER, ier) &&
-	       cairn_irq_bind(SEL_SERIAL_IRQ, SEL_SELF) == CAIRN_OK;
+	if (uart_is_polled())
+		ier = 0;
+	return out(IER, 0) && set_speed() && out(IIR, FCR_START) && out(MCR, MCR_START) &&
+	       out(IER, ier) &&
+	       (uart_is_polled() || cairn_irq_bind(SEL_SERIAL_IRQ, SEL_SELF) == CAIRN_OK);
 }
 
 bool uart_receive(uint8_t *byte)
@@ -90,7 +104,7 @@ void uart_want_room(bool wanted)
 {
 	uint8_t value = IER_RECEIVED | (wanted ? IER_THR_EMPTY : 0);
 
-	if (value != ier && out(IER, value))
+	if (!uart_is_polled() && value != ier && out(IER, value))
 		ier = value;
 }
 
@@ -101,7 +115,7 @@ void uart_want_room(bool wanted)
  */
 bool uart_acknowledge(void)
 {
-	if (cairn_irq_ack(SEL_SERIAL_IRQ) != CAIRN_OK)
+	if (uart_is_polled() || cairn_irq_ack(SEL_SERIAL_IRQ) != CAIRN_OK)
 		return true;
 	/* Reading IIR takes the transmitter's cause back; that of received bytes stays until they
 	 * are read. */

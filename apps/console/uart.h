@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine's serial port: a 16550 at COM1. */
+/* The machine's serial port: the 16550 that the root-task names. */
 #ifndef CONSOLE_UART_H
 #define CONSOLE_UART_H
 
@@ -9,6 +9,9 @@
 
 /* Sets speed and interrupts up; false: no port, or it could not be had. */
 bool uart_start(void);
+
+/* Whether it has no interrupt, and is to be looked at every few milliseconds. */
+bool uart_is_polled(void);
 
 /* Takes one received byte; false: there is none. */
 bool uart_receive(uint8_t *byte);

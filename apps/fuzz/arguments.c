@@ -401,6 +401,9 @@ void choose(unsigned place, uint64_t number, uint64_t a[6])
 		a[0] = pick(t, CAP_MACHINECHECK);
 		a[1] = pick(t, CAP_VCPU);
 		break;
+	case CAIRN_CALL_SERIAL:
+		a[0] = one_in(t, 4) ? pick(t, CAP_IOPORTS) : SLOT_COM;
+		break;
 	case CAIRN_CALL_CPU_START: /* a CPU that is not there is waited for: ids of no machine
 				      instead */
 		a[0] = SLOT_CPUS;

@@ -24,10 +24,13 @@
 #define BAD_TABLES	0x280000ul
 #define BAD_TABLES_BITS 18u
 
-#define FIRST_LINE 16u /* of the interrupt lines and ports that nothing is connected to */
-#define LAST_LINE  23u
-#define FIRST_PORT 0x80u
-#define LAST_PORT  0x87u
+#define FIRST_LINE  16u /* of the interrupt lines and ports that nothing is connected to */
+#define LAST_LINE   23u
+#define FIRST_PORT  0x80u
+#define LAST_PORT   0x87u
+#define COM1_FIRST  0x3f8u
+#define COM1_LAST   0x3ffu
+#define SERIAL_EACH 8u /* one of so many domains may make that the kernel's serial port */
 
 struct domain domains[DOMAINS];
 unsigned wanted_cpus = 1, cpu_starts, first_cpu;
@@ -270,7 +273,14 @@ static void give_hardware(struct domain *d)
 	give(d, SEL_ERRORS, SLOT_ERRORS, RIGHT_ALL, 0, CAP_MACHINECHECK, 0);
 	give(d, SEL_IRQS, SLOT_IRQS, RIGHT_ALL, FIRST_LINE | LAST_LINE << 16, CAP_IRQ, 0);
 	give(d, SEL_IRQS, SLOT_IRQ, RIGHT_ALL, line | line << 16, CAP_IRQ, 1);
-	give(d, SEL_PORTS, SLOT_PORTS, RIGHT_ALL, FIRST_PORT | LAST_PORT << 16, CAP_IOPORTS, 0);
+	/* Who could make these the kernel's serial port, would make it mute. */
+	give(d, SEL_PORTS, SLOT_PORTS, RIGHT_ALL & ~RIGHT_CONTROL, FIRST_PORT | LAST_PORT << 16,
+	     CAP_IOPORTS, 0);
+	if (!first_cpu && driver_below(SERIAL_EACH) == 0) {
+		give(d, SEL_PORTS, SLOT_COM, RIGHT_CONTROL, COM1_FIRST | COM1_LAST << 16,
+		     CAP_IOPORTS, 0);
+		d->state->serials = 1;
+	}
 	give(d, SEL_CPUS, SLOT_CPUS, RIGHT_CONTROL, 0, CAP_CPUS, 0);
 }
 

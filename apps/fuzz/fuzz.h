@@ -51,7 +51,8 @@ enum domain_selector {
 	SLOT_BAD = 39,	      /* + n: Frames whose memory mc_poison may take */
 	SLOT_BAD_TABLE = 42,  /* a PageTable whose memory it may take */
 	SLOT_EXIT = 43, /* + 16 * n + class: Portals to handler n, made by the domain itself */
-	SLOT_FREE = 75,
+	SLOT_COM = 75,	/* the ports of the serial line, which the kernel writes to */
+	SLOT_FREE = 76,
 	SLOTS = 128,
 };
 #define DRIVER_THREADS 4u
@@ -89,6 +90,7 @@ struct domain_state {
 					      there is none */
 	uint64_t poison_page, cursor;	   /* of the mc_poison that is on its way */
 	uint64_t cpu_starts;		   /* how often cpu_start may still be tried */
+	uint64_t serials;   /* how often serial may still be tried: it repeats what was said */
 	uint64_t next_apic; /* local APIC id of a CPU that does not run yet, or of one that does */
 	uint64_t started;   /* index of the CPU that it has started */
 	uint64_t checks;    /* looks for violations */

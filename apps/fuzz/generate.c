@@ -131,6 +131,10 @@ static void one_call(struct domain_state *d, unsigned place, bool handling)
 		d->cpu_starts--;
 		number = CAIRN_CALL_CPU_START;
 	}
+	if (d->serials && one_in(t, 64)) {
+		d->serials--;
+		number = CAIRN_CALL_SERIAL;
+	}
 	choose(place, number, a);
 	if (number == CAIRN_CALL_WAIT)
 		a[0] = choose_deadline(t, handling);
@@ -139,7 +143,7 @@ static void one_call(struct domain_state *d, unsigned place, bool handling)
 	else if (number == CAIRN_CALL_MC_POISON && !a[1])
 		return; /* it was given nothing to poison */
 	else if (number != CAIRN_CALL_MC_POISON && number != CAIRN_CALL_DEBUG_WRITE &&
-		 number != CAIRN_CALL_CPU_START && one_in(t, 8))
+		 number != CAIRN_CALL_CPU_START && number != CAIRN_CALL_SERIAL && one_in(t, 8))
 		mutate(t, a);
 	if (cripples(number, a) && !one_in(t, 256))
 		return;

@@ -29,13 +29,13 @@ static struct {
 static unsigned cpus = 1, checks_failed;
 
 static const char *const names[CAIRN_CALL_COUNT] = {
-	"identify",	  "call",      "reply",		"signal",	    "wait",
-	"retype",	  "copy",      "move",		"delete",	    "revoke",
-	"pagetable_link", "map",       "unmap",		"thread_configure", "vcpu_configure",
-	"resume",	  "suspend",   "portal_create", "recall",	    "irq_bind",
-	"irq_ack",	  "port_in",   "port_out",	"set_fs",	    "mc_bind",
-	"mc_harvest",	  "mc_poison", "mc_thaw",	"debug_write",	    "cpu_start",
-	"debug_check",
+	"identify",	  "call",	 "reply",	  "signal",	      "wait",
+	"retype",	  "copy",	 "move",	  "delete",	      "revoke",
+	"pagetable_link", "map",	 "unmap",	  "thread_configure", "vcpu_configure",
+	"resume",	  "suspend",	 "portal_create", "recall",	      "irq_bind",
+	"irq_ack",	  "port_in",	 "port_out",	  "set_fs",	      "mc_bind",
+	"mc_harvest",	  "mc_poison",	 "mc_thaw",	  "debug_write",      "cpu_start",
+	"serial",	  "debug_check",
 };
 
 static void read_arguments(int argc, char **argv)
@@ -184,7 +184,8 @@ static void check_shares(void)
 
 		printf("fuzz: %-16s %9lu made, %9lu accepted, %lu.%lu %%\n", names[n], made,
 		       accepted, share / 10, share % 10);
-		if (total_calls < JUDGED_CALLS || (n == CAIRN_CALL_CPU_START && !made))
+		if (total_calls < JUDGED_CALLS ||
+		    ((n == CAIRN_CALL_CPU_START || n == CAIRN_CALL_SERIAL) && !made))
 			continue;
 		snprintf(name, sizeof(name), "%s-is-accepted-often-enough", names[n]);
 		report(name, accepted && share >= 10 * SHARE_LEAST,

@@ -30,6 +30,27 @@
 #define X2APIC_ID_ALL 0xffffffffu
 #define FLAG_ENABLED  1u /* without it a CPU may be brought online later at best */
 
+/* SPCR, revision 4. */
+#define SPCR_SIZE 80u
+#define SPCR_TYPE                                                                                  \
+	36u /* 0: a whole 16550, 1: as DBGP has it; 0x12: with its registers as SPCR_SPACE says */
+#define SPCR_SPACE                                                                                 \
+	40u /* generic address: its space, bits of a register, offset, size of an access, address  \
+	     */
+#define SPCR_WIDTH	41u
+#define SPCR_ADDRESS	44u
+#define SPCR_INTERRUPTS 52u /* bit 0: the PC's, in SPCR_IRQ; bit 1: the I/O APIC's, in SPCR_GSI */
+#define SPCR_IRQ	53u
+#define SPCR_GSI	54u
+#define SPCR_SPEED	58u
+#define SPACE_IO	1u
+#define TYPE_16550_GAS	0x12u
+#define INTERRUPT_IRQ	1u
+#define INTERRUPT_APIC	2u
+#define LINES_ISA	16u /* edges, on the input of the I/O APIC with the same number */
+#define LINE_TIMER	0u
+#define LINE_CASCADE	2u
+
 static uint32_t read32(const uint8_t *at)
 {
 	uint32_t value;
@@ -196,4 +217,49 @@ const char *acpi_read_cpus(const uint8_t *bytes, size_t size, struct acpi_cpus *
 		at += length;
 	}
 	return wrong;
+}
+
+/* Others than a PC's own lines are levels or rerouted: the port is then looked at now and then. */
+static uint32_t serial_line(const uint8_t *bytes)
+{
+	uint32_t line = SERIAL_NO_LINE;
+
+	if ((bytes[SPCR_INTERRUPTS] & INTERRUPT_IRQ) != 0)
+		line = bytes[SPCR_IRQ];
+	else if ((bytes[SPCR_INTERRUPTS] & INTERRUPT_APIC) != 0)
+		line = read32(bytes + SPCR_GSI);
+	return line < LINES_ISA && line != LINE_TIMER && line != LINE_CASCADE ? line
+									      : SERIAL_NO_LINE;
+}
+
+/* The table's code of a speed as divisor of 115200; a code it does not have leaves the speed alone.
+ */
+static uint16_t serial_divisor(uint8_t code)
+{
+	static const uint8_t divisors[] = {[3] = 12, [4] = 6, [6] = 2, [7] = 1};
+
+	return code < sizeof(divisors) ? divisors[code] : 0;
+}
+
+const char *acpi_read_serial(const uint8_t *bytes, size_t size, struct acpi_serial *serial)
+{
+	uint64_t address;
+
+	if (size < SPCR_SIZE)
+		return "the ACPI table SPCR is cut short";
+	address = read64(bytes + SPCR_ADDRESS);
+	if (bytes[SPCR_TYPE] > 1 && bytes[SPCR_TYPE] != TYPE_16550_GAS)
+		return "the ACPI table SPCR names a port that is no 16550";
+	if (address == 0)
+		return "the ACPI table SPCR says that the console is off";
+	if (bytes[SPCR_WIDTH] > 8)
+		return "the ACPI table SPCR names a port with wide registers, which this system "
+		       "does not use";
+	if (bytes[SPCR_SPACE] != SPACE_IO)
+		return "the ACPI table SPCR names a port in memory, which this system does not use";
+	if (address % 8 != 0 || address > 0xfff8)
+		return "the ACPI table SPCR names no place for a 16550";
+	*serial = (struct acpi_serial){(uint16_t)address, serial_divisor(bytes[SPCR_SPEED]),
+				       serial_line(bytes)};
+	return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the root-task reads of the firmware's ACPI tables (ACPI 6.5, 5.2): which CPUs there are.
+ * What the root-task reads of the firmware's ACPI tables (ACPI 6.5, 5.2): which CPUs and which
+ * serial port there are.
  * Pure: each function takes bytes that may say anything, and reads none but these.
  */
 #ifndef ROOT_ACPI_H
@@ -9,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cairn/server.h>
 
 #define ACPI_ROOT_SIZE	 36u /* the most that a root pointer takes */
 #define ACPI_HEADER_SIZE 36u
@@ -26,6 +28,14 @@ struct acpi_cpus {
 	uint32_t count;
 	uint32_t left_out; /* enabled ones that found no place in apic_id */
 	uint32_t apic_id[ACPI_CPUS];
+};
+
+/* The machine's serial port. */
+struct acpi_serial {
+	uint16_t port;	  /* the first of eight I/O ports */
+	uint16_t divisor; /* of 115200 baud; 0: the firmware's speed stays */
+	uint32_t line; /* of the I/O APIC, below 16: an edge; SERIAL_NO_LINE: none that can be used
+			*/
 };
 
 /* The first root pointer (RSDP) on a 16-byte boundary of `bytes`; false: there is none. */
@@ -53,5 +63,8 @@ uint64_t acpi_entry(const uint8_t *bytes, bool wide, uint32_t index);
 
 /* The CPUs of the checked table "APIC" (MADT). */
 const char *acpi_read_cpus(const uint8_t *bytes, size_t size, struct acpi_cpus *cpus);
+
+/* The 16550 that the checked table "SPCR" (Microsoft, Serial Port Console Redirection) names. */
+const char *acpi_read_serial(const uint8_t *bytes, size_t size, struct acpi_serial *serial);
 
 #endif

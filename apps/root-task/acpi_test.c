@@ -403,6 +403,132 @@ static void random_entries_are_never_read_beyond_the_table(void **unused)
 	}
 }
 
+#define SPCR_SIZE 80
+
+/* A table SPCR: a 16550 at the I/O port 0x2f8, line 3, 115200 baud. */
+static void make_spcr(uint8_t table[SPCR_SIZE])
+{
+	memset(table, 0, SPCR_SIZE);
+	table[40] = 1; /* I/O ports */
+	table[41] = 8;
+	put64(table + 44, 0x2f8);
+	table[52] = 1; /* the PC's interrupts */
+	table[53] = 3;
+	table[58] = 7;
+	make_table(table, SPCR_SIZE, "SPCR");
+}
+
+static const char *read_serial(const uint8_t *bytes, size_t size, struct acpi_serial *serial)
+{
+	uint8_t *copy = exact(bytes, size);
+	const char *wrong;
+
+	memset(serial, 0xee, sizeof(*serial));
+	wrong = acpi_read_serial(copy, size, serial);
+	free(copy);
+	return wrong;
+}
+
+static void the_serial_port_of_the_firmware_is_read(void **unused)
+{
+	static const struct {
+		uint8_t code;
+		uint16_t divisor;
+	} speeds[] = {{0, 0}, {3, 12}, {4, 6}, {5, 0}, {6, 2}, {7, 1}, {8, 0}, {255, 0}};
+	uint8_t table[SPCR_SIZE];
+	struct acpi_serial serial;
+
+	(void)unused;
+	make_spcr(table);
+	assert_null(check_table(table, SPCR_SIZE, "SPCR"));
+	assert_null(read_serial(table, SPCR_SIZE, &serial));
+	assert_int_equal(serial.port, 0x2f8);
+	assert_int_equal(serial.divisor, 1);
+	assert_int_equal(serial.line, 3);
+	for (unsigned i = 0; i < sizeof(speeds) / sizeof(speeds[0]); i++) {
+		table[58] = speeds[i].code;
+		assert_null(read_serial(table, SPCR_SIZE, &serial));
+		assert_int_equal(serial.divisor, speeds[i].divisor);
+	}
+	for (unsigned type = 0; type < 256; type++) {
+		table[36] = (uint8_t)type;
+		assert_true((read_serial(table, SPCR_SIZE, &serial) == NULL) ==
+			    (type <= 1 || type == 0x12));
+	}
+}
+
+static void only_a_pcs_own_lines_are_used(void **unused)
+{
+	static const struct {
+		uint8_t kinds, irq;
+		uint32_t gsi, line;
+	} cases[] = {{0, 3, 3, SERIAL_NO_LINE},
+		     {1, 4, 0, 4},
+		     {1, 15, 3, 15},
+		     {1, 16, 3, SERIAL_NO_LINE},
+		     {1, 0, 3, SERIAL_NO_LINE},
+		     {1, 2, 3, SERIAL_NO_LINE},
+		     {2, 3, 4, 4},
+		     {2, 3, 16, SERIAL_NO_LINE},
+		     {2, 3, ~0u, SERIAL_NO_LINE},
+		     {3, 5, 16, 5},
+		     {4, 3, 3, SERIAL_NO_LINE},
+		     {2, 3, 0x100, SERIAL_NO_LINE},
+		     {0xfc, 3, 3, SERIAL_NO_LINE}};
+	uint8_t table[SPCR_SIZE];
+	struct acpi_serial serial;
+
+	(void)unused;
+	make_spcr(table);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		table[52] = cases[i].kinds;
+		table[53] = cases[i].irq;
+		put32(table + 54, cases[i].gsi);
+		assert_null(read_serial(table, SPCR_SIZE, &serial));
+		assert_int_equal(serial.line, cases[i].line);
+	}
+}
+
+static void a_serial_port_that_cannot_be_used_is_said(void **unused)
+{
+	static const struct {
+		uint8_t space, width;
+		uint64_t address;
+		const char *wrong;
+	} cases[] = {{1, 8, 0, "the ACPI table SPCR says that the console is off"},
+		     {0, 8, 0, "the ACPI table SPCR says that the console is off"},
+		     {0, 8, 0xfe000000, "in memory"},
+		     {1, 32, 0x2f8, "with wide registers"},
+		     {2, 8, 0x2f8, "in memory"},
+		     {1, 8, 0x2f9, "no place for a 16550"},
+		     {1, 8, 0xfff9, "no place for a 16550"},
+		     {1, 8, 0x10000, "no place for a 16550"},
+		     {1, 8, 0x1000002f8, "no place for a 16550"},
+		     {1, 8, ~0ull, "no place for a 16550"},
+		     {1, 8, 0xfff8, NULL},
+		     {1, 0, 0x3e8, NULL}};
+	uint8_t table[SPCR_SIZE];
+	struct acpi_serial serial;
+
+	(void)unused;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *wrong;
+
+		make_spcr(table);
+		table[40] = cases[i].space;
+		table[41] = cases[i].width;
+		put64(table + 44, cases[i].address);
+		wrong = read_serial(table, SPCR_SIZE, &serial);
+		assert_true((wrong == NULL) == (cases[i].wrong == NULL));
+		if (wrong != NULL)
+			assert_non_null(strstr(wrong, cases[i].wrong));
+	}
+	make_spcr(table);
+	for (size_t size = 36; size < SPCR_SIZE; size++)
+		assert_string_equal(read_serial(table, size, &serial),
+				    "the ACPI table SPCR is cut short");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +546,9 @@ int main(void)
 		cmocka_unit_test_setup(an_entry_too_short_for_its_type_is_refused, setup),
 		cmocka_unit_test_setup(more_cpus_than_fit_are_counted, setup),
 		cmocka_unit_test(random_entries_are_never_read_beyond_the_table),
+		cmocka_unit_test(the_serial_port_of_the_firmware_is_read),
+		cmocka_unit_test(only_a_pcs_own_lines_are_used),
+		cmocka_unit_test(a_serial_port_that_cannot_be_used_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,115 +6,10 @@
 #include <cairn/hypercalls.h>
 #include <cairn/log.h>
 #include <cairn/runtime.h>
-#include "acpi.h"
 #include "root.h"
-
-/* Where a PC's firmware leaves the root pointer (ACPI 6.5, 5.2.5.1). */
-#define BIOS_AREA     0xe0000ul
-#define BIOS_AREA_END 0x100000ul
-#define EBDA_SEGMENT  0x40eul /* its segment: a word in the BIOS data area */
-#define EBDA_SEARCHED 1024u
-#define LOW_MEMORY    0xa0000ul
-
-#define NOT_THERE "an ACPI table lies in no memory of the firmware"
 
 static uint32_t running = 1;
 static uint32_t apic_ids[CPUS];
-
-static bool search(uint64_t address, uint64_t length, struct acpi_root *root)
-{
-	const uint8_t *bytes = physical_map(address, length);
-
-	return bytes != NULL && acpi_find_root(bytes, length, root);
-}
-
-static bool search_ebda(struct acpi_root *root)
-{
-	const uint8_t *word = physical_map(EBDA_SEGMENT, 2);
-	uint64_t address = word != NULL ? ((uint64_t)word[0] | (uint64_t)word[1] << 8) << 4 : 0;
-
-	return address != 0 && address + EBDA_SEARCHED <= LOW_MEMORY &&
-	       search(address, EBDA_SEARCHED, root);
-}
-
-static const char *find_root(struct acpi_root *root)
-{
-	const uint8_t *bytes;
-
-	if (boot->rsdp == 0)
-		return search_ebda(root) || search(BIOS_AREA, BIOS_AREA_END - BIOS_AREA, root)
-			       ? NULL
-			       : "there is no ACPI root pointer";
-	bytes = physical_map(boot->rsdp, ACPI_ROOT_SIZE);
-	return bytes != NULL ? acpi_read_root(bytes, ACPI_ROOT_SIZE, root) : NOT_THERE;
-}
-
-/* Maps a whole table, whose length is in its header. */
-static const char *map_table(uint64_t address, const uint8_t **table, uint32_t *length)
-{
-	const char *wrong;
-
-	*table = physical_map(address, ACPI_HEADER_SIZE);
-	if (*table == NULL)
-		return NOT_THERE;
-	wrong = acpi_table_length(*table, ACPI_HEADER_SIZE, length);
-	if (wrong != NULL)
-		return wrong;
-	*table = physical_map(address, *length);
-	return *table != NULL ? NULL : NOT_THERE;
-}
-
-/* The address in an entry of the table of tables, which is mapped anew each time: one view at once.
- * 0: there is none. */
-static uint64_t entry_address(const struct acpi_root *root, uint32_t index)
-{
-	const uint8_t *table;
-	uint32_t length;
-
-	if (map_table(root->address, &table, &length) != NULL ||
-	    index >= acpi_entry_count(length, root->wide))
-		return 0;
-	return acpi_entry(table, root->wide, index);
-}
-
-static bool is_madt(uint64_t address)
-{
-	const uint8_t *table = address != 0 ? physical_map(address, ACPI_HEADER_SIZE) : NULL;
-
-	return table != NULL && acpi_has_signature(table, ACPI_HEADER_SIZE, "APIC");
-}
-
-static const char *read_madt(uint64_t address, struct acpi_cpus *cpus)
-{
-	const uint8_t *table;
-	uint32_t length;
-	const char *wrong = map_table(address, &table, &length);
-
-	if (wrong == NULL)
-		wrong = acpi_check_table(table, length, "APIC");
-	return wrong != NULL ? wrong : acpi_read_cpus(table, length, cpus);
-}
-
-/* A table that is not the one looked for may be anything. */
-static const char *read_tables(const struct acpi_root *root, struct acpi_cpus *cpus)
-{
-	const uint8_t *table;
-	uint32_t length, count;
-	const char *wrong = map_table(root->address, &table, &length);
-
-	if (wrong == NULL)
-		wrong = acpi_check_table(table, length, root->wide ? "XSDT" : "RSDT");
-	if (wrong != NULL)
-		return wrong;
-	count = acpi_entry_count(length, root->wide);
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t address = entry_address(root, i);
-
-		if (is_madt(address))
-			return read_madt(address, cpus);
-	}
-	return "the ACPI tables list no interrupt controllers";
-}
 
 static void start(uint32_t apic_id)
 {
@@ -144,14 +39,16 @@ static void log_cpus(void)
 void cpus_start(void)
 {
 	static struct acpi_cpus found;
-	struct acpi_root root;
+	const uint8_t *table;
+	uint32_t length;
 	const char *wrong;
 
 	report_subject("ACPI", "tables");
 	apic_ids[0] = boot->apic_id;
-	wrong = find_root(&root);
+	wrong = firmware_table("APIC", &table, &length);
 	if (wrong == NULL)
-		wrong = read_tables(&root, &found);
+		wrong = length != 0 ? acpi_read_cpus(table, length, &found)
+				    : "the ACPI tables list no interrupt controllers";
 	physical_unmap();
 	if (wrong != NULL) {
 		cairn_log("%s: only the boot CPU is used", wrong);

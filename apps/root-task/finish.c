@@ -66,7 +66,7 @@ void finish(unsigned value, const char *format, ...)
 	va_end(arguments);
 	if (description != NULL)
 		stop_others();
-	cairn_log("system: ended (%s)", reason);
+	cairn_log("system: ended (%s): value %u", reason, value);
 	flush_console();
 	out(DEBUG_EXIT_PORT, 4, value);
 	out(ACPI_PM1A_PORT, 2, ACPI_S5);

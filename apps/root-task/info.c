@@ -85,6 +85,9 @@ void info_fill(struct server *server)
 	info->debug = (uint32_t)boot->debug;
 	info->mca_flags = description->mca_flags;
 	info->vm_count = description->vm_count;
+	info->serial_port = serial.port;
+	info->serial_divisor = serial.divisor;
+	info->serial_line = serial.line;
 	info->heap_size = ((uint64_t)server->desc->heap_kib << 10) & ~(PAGE_SIZE_4K - 1);
 	info->boot_tsc = cairn_tsc();
 	for (unsigned i = 0; i < description->server_count; i++)

@@ -88,11 +88,14 @@ static bool open_description(void)
 
 int main(void)
 {
-	cairn_log("%lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
-		  boot->debug ? "debug" : "release");
 	space_adopt(&root_space, &root_domain, ROOT_SPACE);
 	if (!slots_init() || !memory_init() || !image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");
+	serial_find();
+	cairn_log("%lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
+		  boot->debug ? "debug" : "release");
+	if (boot->no_guests)
+		finish(BUILD_FAILED, "this machine cannot run it");
 	cpus_start();
 	cairn_log("system %s: %u server(s), %u VM(s)", description->name, description->server_count,
 		  description->vm_count);

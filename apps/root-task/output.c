@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The root-task's own output: polled writes to COM1, or lines for the console server. */
+/* The root-task's own output: polled writes to the serial port, or lines for the console server. */
 #include <stdbool.h>
 #include <string.h>
 #include <cairn/boot.h>
@@ -10,8 +10,8 @@
 
 /* 16550: data and line-status register, its bit "transmitter holding register empty", depth of the
  * FIFO. */
-#define COM1_DATA 0x3f8
-#define COM1_LSR  0x3fd
+#define COM1	  0x3f8
+#define LSR	  5
 #define LSR_THRE  0x20
 #define FIFO	  16
 #define MAX_POLLS 100000
@@ -20,6 +20,12 @@
 static struct log_ring *console_ring; /* read by threads on every CPU */
 static unsigned long console_thread;  /* written before it */
 static uint32_t serial_busy;
+static uint16_t port = COM1;
+
+void output_to_port(uint16_t first)
+{
+	port = first;
+}
 
 /* Bounded: a machine without this port must not stop the root-task. */
 static bool wait_for_room(void)
@@ -27,7 +33,7 @@ static bool wait_for_room(void)
 	uint64_t lsr = 0;
 
 	for (int i = 0; i < MAX_POLLS; i++) {
-		if (cairn_port_in(ROOT_IOPORTS, COM1_LSR, 1, &lsr) != CAIRN_OK)
+		if (cairn_port_in(ROOT_IOPORTS, port + LSR, 1, &lsr) != CAIRN_OK)
 			return false;
 		if ((lsr & LSR_THRE) != 0)
 			return true;
@@ -40,7 +46,7 @@ static void serial_put(const char *bytes, size_t length)
 	for (size_t i = 0; i < length; i++) {
 		if (i % FIFO == 0 && !wait_for_room())
 			return;
-		if (cairn_port_out(ROOT_IOPORTS, COM1_DATA, 1, (unsigned char)bytes[i]) != CAIRN_OK)
+		if (cairn_port_out(ROOT_IOPORTS, port, 1, (unsigned char)bytes[i]) != CAIRN_OK)
 			return;
 	}
 }

@@ -5,8 +5,12 @@
 #define ROOT_OUTPUT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct log_ring;
+
+/* The serial port is the 16550 there, which is set up. COM1 before that. */
+void output_to_port(uint16_t first);
 
 void output_line(const char *text, size_t length);
 

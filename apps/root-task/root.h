@@ -11,6 +11,7 @@
 #include <cairn/status.h>
 #include <cairn/system.h>
 #include <cairn/types.h>
+#include "acpi.h"
 #include "memory.h"
 #include "space.h"
 
@@ -92,6 +93,19 @@ extern struct space root_space;
  * PHYSICAL_PAGES pages. */
 const void *physical_map(uint64_t address, uint64_t length);
 void physical_unmap(void);
+
+/* ---- firmware.c ---- */
+/*
+ * The checked ACPI table with this signature, mapped until the next physical_map; *length 0: there
+ * is none. Returns what is wrong with the tables, or NULL.
+ */
+const char *firmware_table(const char *signature, const uint8_t **table, uint32_t *length);
+
+/* ---- serial.c ---- */
+extern struct acpi_serial serial;
+/* Makes the port that the firmware names, if it names one, that of the root-task, of the kernel and
+ * of the console server. */
+void serial_find(void);
 
 /* ---- cpus.c ---- */
 /* Starts all CPUs that the firmware names, and logs which run. */

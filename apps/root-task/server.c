@@ -13,9 +13,6 @@
 #define MAX_TABLE_SLOTS 16384u /* what fits a chunk */
 #define OWN_NUMBERS	2048u /* slot numbers for CapTables that a server with GRANT_MEMORY makes */
 #define STACK_SPACING	0x100000ul
-#define COM1_FIRST	0x3f8u
-#define COM1_LAST	0x3ffu
-#define COM1_IRQ	4u
 
 struct server servers[SYSTEM_SERVERS];
 
@@ -231,8 +228,10 @@ static bool build_threads(struct server *server, const struct elf_image *program
 static bool grant_serial(struct server *server)
 {
 	return give(server, ROOT_IOPORTS, SEL_SERIAL_PORTS, RIGHT_WRITE,
-		    COM1_FIRST | COM1_LAST << 16) &&
-	       give(server, ROOT_IRQ, SEL_SERIAL_IRQ, RIGHT_CONTROL, COM1_IRQ | COM1_IRQ << 16);
+		    serial.port | (uint64_t)(serial.port + 7) << 16) &&
+	       (serial.line == SERIAL_NO_LINE ||
+		give(server, ROOT_IRQ, SEL_SERIAL_IRQ, RIGHT_CONTROL,
+		     serial.line | serial.line << 16));
 }
 
 static bool grant_machinecheck(struct server *server)

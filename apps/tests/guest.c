@@ -21,8 +21,9 @@
 #define CR4_OSXSAVE (1ul << 18)
 #define EFER_SCE    0x1ul
 #define EFER_LONG   0x500ul /* LME, LMA */
-#define ATTR_CODE   0x29bu  /* 64-bit */
+#define ATTR_CODE   0xa9bu  /* 64-bit */
 #define ATTR_DATA   0xc93u
+#define ATTR_PAGES  0x800u /* G: the limit is in pages */
 #define ATTR_LDT    0x082u
 #define ATTR_TSS    0x08bu
 #define LABEL	    0x7e
@@ -41,7 +42,7 @@ static void set_segment(volatile struct vcpu_state *state, enum vcpu_seg segment
 {
 	state->seg[segment].sel = 0;
 	state->seg[segment].attr = attr;
-	state->seg[segment].limit = 0xffffffff;
+	state->seg[segment].limit = attr & ATTR_PAGES ? 0xffffffff : 0xffff;
 	state->seg[segment].base = 0;
 }
 
@@ -73,6 +74,23 @@ static uint64_t skip(struct guest *guest, unsigned length)
 	return VCPU_MTD_RIP;
 }
 
+/* DR0 to DR3 do nothing. VT-x leaves DR6 and DR7 to the VMM as well: these accesses, to and from
+ * RAX, are carried out and not counted. */
+static uint64_t debug_register(struct guest *guest)
+{
+	uint64_t number = guest->state->qualification & 7;
+	volatile uint64_t *value = number == 6 ? &guest->state->dr6 : &guest->state->dr7;
+
+	if (number < 4)
+		return skip(guest, 3);
+	guest->exits[EXIT_DR]--;
+	if (guest->state->qualification >> 8 & 1) /* a write */
+		*value = guest->state->gpr[GPR_RAX];
+	else
+		guest->state->gpr[GPR_RAX] = *value;
+	return skip(guest, 3) | VCPU_MTD_DR;
+}
+
 static uint64_t answer(struct guest *guest, enum vcpu_exit_class class)
 {
 	switch (class) {
@@ -82,6 +100,7 @@ static uint64_t answer(struct guest *guest, enum vcpu_exit_class class)
 	case EXIT_MSR:
 		return skip(guest, 2);
 	case EXIT_DR:
+		return debug_register(guest);
 	case EXIT_VMCALL:
 		return skip(guest, 3);
 	case EXIT_RECALL:

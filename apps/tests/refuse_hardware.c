@@ -213,6 +213,44 @@ HYPERCALL_TEST(port_out)
 	check_value("the-good-write-arrives", rtc_read(RTC_ALARM), 0x34);
 }
 
+#define SERIAL_PORTS 8u
+#define SERIAL_LSR   5u
+#define LSR_IDLE     0x40u
+#define IDLE_READS   1000u
+#define MAX_READS    10000000u
+
+/* The kernel says its first lines again: not in the middle of the console's. */
+static void wait_for_silence(uint64_t port)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0, idle = 0; i < MAX_READS && idle < IDLE_READS; i++) {
+		forge_must(cairn_port_in(SEL_PORTS, port + SERIAL_LSR, 1, &value),
+			   "reading the serial port");
+		idle = (value & LSR_IDLE) != 0 ? idle + 1 : 0;
+	}
+}
+
+static uint64_t some_ports(uint64_t first, uint64_t count)
+{
+	return forge_copy(SEL_PORTS, RIGHT_ALL, first | (first + count - 1) << 16);
+}
+
+HYPERCALL_TEST(serial)
+{
+	uint64_t port = cairn_info()->serial_port;
+	const struct wrong more[] = {
+		{0, SEL_PORTS, CAIRN_ERR_ARG},
+		{0, some_ports(port, SERIAL_PORTS - 1), CAIRN_ERR_ARG},
+		{0, some_ports(port, SERIAL_PORTS + 1), CAIRN_ERR_ARG},
+	};
+	struct trial t = {.name = "serial", .number = CAIRN_CALL_SERIAL, TRIAL_MORE(more)};
+
+	t.good[0] = some_ports(port, SERIAL_PORTS);
+	wait_for_silence(port);
+	trial_run(&t);
+}
+
 HYPERCALL_TEST(mc_bind)
 {
 	const struct wrong more[] = {{1, bare_thread(), CAIRN_ERR_STATE}};

@@ -236,7 +236,7 @@ static const struct raiser {
 	{"a-non-canonical-access-is-a-fault", do_noncanonical, VECTOR_GP},
 	{"division-by-zero-is-a-fault", do_divide, VECTOR_DE},
 	{"ud2-is-a-fault", do_ud2, VECTOR_UD},
-	{"vmrun-in-ring-3-is-a-fault", do_vmrun, VECTOR_GP},
+	{"vmrun-in-ring-3-is-a-fault", do_vmrun, EITHER},
 	{"int3-is-a-breakpoint-fault", do_int3, VECTOR_BP},
 	{"a-jump-into-the-kernel-is-a-fault", do_jump_up, VECTOR_PF},
 };

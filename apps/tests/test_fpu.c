@@ -209,6 +209,7 @@ static uint64_t start_up(void)
 	state->seg[SEG_CS].attr = 0xc9b;
 	state->seg[SEG_LDTR].attr = 0x82;
 	state->seg[SEG_TR].attr = 0x8b;
+	state->seg[SEG_LDTR].limit = state->seg[SEG_TR].limit = 0xffff;
 	state->seg[SEG_GDTR].limit = state->seg[SEG_IDTR].limit = 0xffff;
 	state->seg[SEG_GDTR].base = state->seg[SEG_IDTR].base = 0;
 	state->cr0 = 0x11; /* PE ET */

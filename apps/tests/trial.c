@@ -371,8 +371,9 @@ static void list_wrong(struct list *list, const struct argument *argument, uint6
 		add_addresses(list);
 		return;
 	case KIND_PAGE:
-		add_pages(list, good);
-		break;
+		add_pages(list, good); /* a bit more may be another page of RAM */
+		add(list, ALL_ONES, status);
+		return;
 	case KIND_CPU:
 		add(list, cpu_count(), status);
 		add(list, 64, status);

@@ -176,8 +176,8 @@ static __attribute__((noinline)) void call_refused(struct ec *e, status_t st)
 
 static ALWAYS_INLINE status_t check_call(const struct slot *s, uint64_t count)
 {
-	if (!slot_is(s, CAP_PORTAL))
-		return s->live ? CAIRN_ERR_TYPE : CAIRN_ERR_CAP;
+	if (!slot_is(s, CAP_PORTAL)) /* the type again: one may just have appeared */
+		return s->live && s->type != CAP_PORTAL ? CAIRN_ERR_TYPE : CAIRN_ERR_CAP;
 	if (!s->r_signal)
 		return CAIRN_ERR_RIGHTS;
 	return count <= MESSAGE_WORDS ? CAIRN_OK : CAIRN_ERR_ARG;

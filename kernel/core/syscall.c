@@ -294,6 +294,15 @@ static status_t sys_port_out(struct ec *e, uint32_t s)
 	return CAIRN_OK;
 }
 
+static status_t sys_serial(struct ec *e, uint32_t s)
+{
+	(void)e;
+	if (slots[s].size != 8)
+		return CAIRN_ERR_ARG;
+	hal_serial(slots[s].base);
+	return CAIRN_OK;
+}
+
 static int sys_set_fs(struct ec *e)
 {
 	struct cpu *cpu = hal_cpu();
@@ -433,6 +442,7 @@ static status_t perform_locked(struct ec *e, uint64_t n)
 		PERFORM(IRQ_ACK, sys_irq_ack, CAP_IRQ, RIGHT_CONTROL);
 		PERFORM(PORT_IN, sys_port_in, CAP_IOPORTS, RIGHT_WRITE);
 		PERFORM(PORT_OUT, sys_port_out, CAP_IOPORTS, RIGHT_WRITE);
+		PERFORM(SERIAL, sys_serial, CAP_IOPORTS, RIGHT_CONTROL);
 		PERFORM(MC_BIND, sys_mc_bind, CAP_MACHINECHECK, RIGHT_CONTROL);
 		PERFORM(MC_HARVEST, sys_mc_harvest, CAP_MACHINECHECK, RIGHT_CONTROL);
 		PERFORM(MC_POISON, sys_mc_poison, CAP_MACHINECHECK, RIGHT_CONTROL);

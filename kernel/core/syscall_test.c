@@ -27,7 +27,7 @@ static void selectors_are_checked_in_every_call(void **state)
 		CAIRN_CALL_VCPU_CONFIGURE, CAIRN_CALL_RESUME,	CAIRN_CALL_SUSPEND,    CAIRN_CALL_PORTAL_CREATE,
 		CAIRN_CALL_RECALL,	   CAIRN_CALL_IRQ_BIND, CAIRN_CALL_IRQ_ACK,    CAIRN_CALL_PORT_IN,
 		CAIRN_CALL_PORT_OUT,	   CAIRN_CALL_MC_BIND,	CAIRN_CALL_MC_HARVEST, CAIRN_CALL_MC_POISON,
-		CAIRN_CALL_MC_THAW,
+		CAIRN_CALL_MC_THAW,	   CAIRN_CALL_SERIAL,
 	};
 	uint32_t portal = make_portal(make(CAP_THREAD, 0, 0), 0, 0), i, n;
 
@@ -67,6 +67,7 @@ static void rights_are_checked_in_every_call(void **state)
 	must_be(CAIRN_ERR_RIGHTS, call5(MAP, frame, root, 0, RIGHT_READ, 0));
 	must_be(CAIRN_ERR_RIGHTS, call3(PORT_IN, ports, 0x60, 1));
 	must_be(CAIRN_ERR_RIGHTS, call3(PORT_OUT, ports, 0x60, 1));
+	must_be(CAIRN_ERR_RIGHTS, call1(SERIAL, copy_of(S_PORTS, RIGHT_ALL & ~RIGHT_CONTROL, 0x2f8 | 0x2ffull << 16)));
 	must_be(CAIRN_ERR_RIGHTS, call2(IRQ_BIND, irq, good));
 	must_be(CAIRN_ERR_RIGHTS, call2(IRQ_BIND, goodirq, thread));
 	must_be(CAIRN_ERR_RIGHTS, call1(IRQ_ACK, irq));
@@ -103,6 +104,17 @@ static void ports_stay_in_their_range(void **state)
 	must_be(CAIRN_ERR_ARG, call3(PORT_IN, S_PORTS, UINT64_MAX, 1));
 	must_be(CAIRN_ERR_ARG, call3(PORT_OUT, p, 0x400, 1));
 	assert_int_equal(host.port, 1);
+}
+
+static void the_serial_port_is_one_of_eight_ports(void **state)
+{
+	(void)state;
+	must_be(CAIRN_ERR_ARG, call1(SERIAL, S_PORTS));
+	must_be(CAIRN_ERR_ARG, call1(SERIAL, copy_of(S_PORTS, RIGHT_ALL, 0x2f8 | 0x2feull << 16)));
+	must_be(CAIRN_ERR_ARG, call1(SERIAL, copy_of(S_PORTS, RIGHT_ALL, 0x2f8 | 0x300ull << 16)));
+	assert_int_equal(host.serial, 0);
+	must(call1(SERIAL, copy_of(S_PORTS, RIGHT_ALL, 0x2f8 | 0x2ffull << 16)));
+	assert_int_equal(host.serial, 0x2f8);
 }
 
 static void an_interrupt_line_notifies_its_thread(void **state)
@@ -187,6 +199,7 @@ int main(void)
 		test(selectors_are_checked_in_every_call),
 		test(rights_are_checked_in_every_call),
 		test(ports_stay_in_their_range),
+		test(the_serial_port_is_one_of_eight_ports),
 		test(an_interrupt_line_notifies_its_thread),
 		test(a_binding_goes_with_its_capability),
 		test(fs_base_is_a_user_address),

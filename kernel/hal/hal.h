@@ -113,6 +113,8 @@ void hal_irq_unmask(uint64_t line);
 uint64_t hal_port_in(uint64_t port, uint64_t width);
 void hal_port_out(uint64_t port, uint64_t width, uint64_t value);
 void hal_debug_write(uint64_t characters);
+/* The kernel's own output goes to the 16550 at `port` from now on, what it has said so far once more. */
+void hal_serial(uint64_t port);
 /* Reads the banks of this CPU outside an exception: corrected and deferred errors go to the ring. */
 void hal_mca_poll(void);
 /* A memory error that cannot be left to user level: says so, and stops the machine. */

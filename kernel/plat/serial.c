@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel's own output: COM1, polled; for boot, panics and debug builds. */
+/* The kernel's own output: a 16550, polled; for boot, panics and debug builds. */
 #include <stdarg.h>
 #include <hal/hal.h>
 #include "../arch/x86_64/arch.h"
@@ -7,8 +7,15 @@
 #define COM1	      0x3f8
 #define PORT_PATIENCE 1000000u /* turns: longer than any line takes */
 
+static uint16_t port;	/* 0: none yet */
+static char kept[2048]; /* what was said first, for a port that is named later */
+static uint32_t kept_count;
+
 void serial_init(void)
 {
+	outb(COM1 + 7, 0x5a); /* the scratch register: is there a port? */
+	if (inb(COM1 + 7) != 0x5a)
+		return;
 	outb(COM1 + 1, 0);    /* no interrupts */
 	outb(COM1 + 3, 0x80); /* divisor latch */
 	outb(COM1 + 0, 1);    /* 115200 baud */
@@ -16,15 +23,33 @@ void serial_init(void)
 	outb(COM1 + 3, 3); /* 8N1 */
 	outb(COM1 + 2, 7); /* FIFO on and clear */
 	outb(COM1 + 4, 3); /* DTR, RTS */
+	port = COM1;
+}
+
+static void send(char c)
+{
+	uint32_t n;
+
+	for (n = 0; n < 100000 && !(inb(port + 5) & 0x20); n++)
+		;
+	outb(port, (uint8_t)c);
+}
+
+void hal_serial(uint64_t to)
+{
+	uint32_t i;
+
+	port = (uint16_t)to;
+	for (i = 0; i < kept_count; i++)
+		send(kept[i]);
 }
 
 void serial_putc(char c)
 {
-	uint32_t n;
-
-	for (n = 0; n < 100000 && !(inb(COM1 + 5) & 0x20); n++)
-		;
-	outb(COM1, (uint8_t)c);
+	if (kept_count < sizeof(kept))
+		kept[kept_count++] = c;
+	if (port)
+		send(c);
 }
 
 static void put_number(uint64_t v, uint64_t base)

@@ -279,6 +279,12 @@ void fake_polled(uint64_t status, uint64_t addr)
 		.status = status, .addr = addr, .context = MCA_CTX_POLL, .last = 1});
 }
 
+void fake_left_over(uint64_t status, uint64_t addr)
+{
+	push((struct mca_record){
+		.status = status, .addr = addr, .context = MCA_CTX_RESET, .last = 1});
+}
+
 bool fake_runs(uint32_t vm)
 {
 	return !fake.dead[vm] && fake.thawed[2 * vm] >= fake.begun &&

@@ -87,6 +87,8 @@ void fake_begin(void);
 void fake_end(void);
 /* Found by polling. */
 void fake_polled(uint64_t status, uint64_t addr);
+/* From before the machine was reset. */
+void fake_left_over(uint64_t status, uint64_t addr);
 
 /* Whether VM `vm` may enter its guest. */
 bool fake_runs(uint32_t vm);

@@ -90,6 +90,11 @@ static void take(struct mca *mca, const struct mca_record *record)
 {
 	struct mca_batch *batch = &mca->state->batch[record->cpu];
 
+	if (record->context == MCA_CTX_RESET) {
+		mca_left_over(mca, record);
+		mca->state->acknowledged[record->cpu] = record->sequence;
+		return;
+	}
 	if (record->context == MCA_CTX_POLL) {
 		mca_decide(mca, record, 1);
 		mca->state->acknowledged[record->cpu] = record->sequence;

@@ -132,6 +132,9 @@ uint64_t mca_turn(struct mca *mca);
 
 uint64_t mca_ticks(const struct mca *mca, uint64_t us);
 
+/* Logs a record from before the last reset: it concerns nobody who runs now (verdict.c). */
+void mca_left_over(struct mca *mca, const struct mca_record *record);
+
 /* Decides on the records of one exception, or on one polled record, and carries the verdict out
  * (verdict.c). */
 void mca_decide(struct mca *mca, const struct mca_record *records, size_t count);

@@ -57,6 +57,29 @@ static void an_srar_in_one_vm_freezes_only_that_vm_until_it_is_queued(void **unu
 	assert_false(fake_logged("killed"));
 }
 
+static void what_a_bank_held_before_the_reset_is_logged_and_nothing_else(void **unused)
+{
+	struct mca_message message;
+
+	(void)unused;
+	fake_map_guest(0, PAGE, 0x345000);
+	fake_left_over(0xbe00000000000135, PAGE); /* context corrupt: now it would be fatal */
+	fake_left_over(STATUS_SRAR, PAGE);
+	mca_turn(&mca);
+	mca_turn(&mca);
+	assert_false(fake_is_poisoned(PAGE));
+	assert_true(fake_runs(0));
+	assert_false(fake_take(0, &message));
+	assert_int_equal(fake.cpu[0].acknowledged, 2);
+	assert_false(mca.stopping);
+	assert_true(
+		fake_logged("from before the last reset: record cpu 0 seq 1 bank 4 status "
+			    "0xbe00000000000135 addr 0x10345000 misc 0x8c class FATAL: nothing is "
+			    "done about it\nfrom before the last reset: record cpu 0 seq 2 "));
+	assert_false(fake_logged("verdict"));
+	assert_false(fake_logged("retired"));
+}
+
 static void an_srao_is_told_early(void **unused)
 {
 	struct mca_message message;
@@ -1190,6 +1213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_srar_in_one_vm_freezes_only_that_vm_until_it_is_queued),
+		TEST(what_a_bank_held_before_the_reset_is_logged_and_nothing_else),
 		TEST(an_srao_is_told_early),
 		TEST(two_vms_that_share_a_page_thaw_each_for_itself),
 		TEST(a_vm_that_does_not_answer_is_killed_at_its_deadline),

@@ -46,6 +46,7 @@ static const char *const context_names[] = {
 	[MCA_CTX_KERNEL] = "kernel",
 	[MCA_CTX_SERVER] = "server",
 	[MCA_CTX_IDLE] = "idle",
+	[MCA_CTX_RESET] = "reset",
 };
 
 const char *mca_context_name(uint32_t context)

@@ -68,6 +68,18 @@ void mca_stop(struct mca *mca, const char *reason)
 	events_add(mca->events, "verdict: reset: %s; the system ends", reason);
 }
 
+void mca_left_over(struct mca *mca, const struct mca_record *r)
+{
+	struct mca_bank bank = mca_bank_of(r);
+
+	events_add(mca->events,
+		   "from before the last reset: record cpu %u seq %" PRIu64
+		   " bank %u status 0x%" PRIx64 " addr 0x%" PRIx64 " misc 0x%" PRIx64
+		   " class %s: nothing is done about it",
+		   r->cpu, r->sequence, r->bank, r->status, r->addr, r->misc,
+		   mca_class_name(mca_classify(&mca->rules, &bank).class));
+}
+
 void mca_decide(struct mca *mca, const struct mca_record *records, size_t count)
 {
 	struct mca_judgement judgements[MCA_BATCH] = {{0}};

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stages target, scenarios, iso and bench: what needs an emulator."""
+"""Stages target, scenarios and bench: what needs an emulator."""
 
 import concurrent.futures
 import json
@@ -14,7 +14,7 @@ CPUS = {"intel": "Haswell,+svm,+npt", "amd": "EPYC", "no-xsave": "phenom,+svm,+n
 DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 # isa-debug-exit: (value << 1) | 1, and the value is 0 when all is well.
 CLEAN_END = 1
-TARGET_LIMIT, SCENARIO_LIMIT, ISO_LIMIT, BENCH_LIMIT = 300.0, 3600.0, 300.0, 900.0
+TARGET_LIMIT, SCENARIO_LIMIT, BENCH_LIMIT = 300.0, 3600.0, 900.0
 TARGET_LINE = re.compile(r"(?:^|\s)(ok|FAIL|skip) ([a-z0-9][\w.-]*)(.*)$")
 # By system: builds and CPUs it runs on, and the numbers of CPUs.
 TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "intel"),
@@ -26,7 +26,6 @@ TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "int
                # Without a console: its output comes through the kernel, which release builds do not offer.
                "tests-serial": ((("debug", "intel"),), (1, 2))}
 SCENARIO_CPUS = (1, 4)
-UEFI = "/usr/share/ovmf/OVMF.fd"
 # What a run must also print, for it to have shown what it is for.
 TARGET_SIGHTS = {"nano-triple": "vm triple: is built anew"}
 MAX_JOBS = 4
@@ -89,12 +88,12 @@ def judge_panic(report, description):
     report.judge("panic/says-what-and-where", watch.lap(), f"not seen: {wanted[0]} {reason}" if wanted else "", log)
 
 
-def run_target(report, title, command, sights):
+def run_target(report, title, command, sights, stage="target", limit=None, clean_end=CLEAN_END):
     """Each line `ok NAME` or `FAIL NAME` is a test; an end that is not clean is one more failure, and so is a sight missed."""
-    log, watch, ran, failed, reason = log_path("target", title), Watch(), 0, 0, ""
+    log, watch, ran, failed, reason = log_path(stage, title), Watch(), 0, 0, ""
     sights = [sight for sight in sights if sight]
     try:
-        for line, status in lines_of(command, log, TARGET_LIMIT):
+        for line, status in lines_of(command, log, limit or TARGET_LIMIT):
             sights = [sight for sight in sights if sight not in line]
             found = TARGET_LINE.search(line)
             if found:
@@ -106,8 +105,8 @@ def run_target(report, title, command, sights):
                     report.skip(f"{title}/{name}", rest.strip(" :"))
                 else:
                     report.fail(f"{title}/{name}", watch.lap(), rest.strip(" :") or line, log)
-            if status is not None and status != CLEAN_END:
-                reason = f"QEMU's exit status is {status}, not {CLEAN_END}\n{tail(log)}"
+            if status is not None and status != clean_end:
+                reason = f"the exit status is {status}, not {clean_end}\n{tail(log)}"
     except (TooLong, OSError) as error:
         reason = f"{error}\n{tail(log)}"
     if reason and not failed:
@@ -162,38 +161,6 @@ def play(name, cpus):
     log = log_path("scenarios", title)
     reason = run([SIMULATE, "--scenario", name, "--cpus", str(cpus)], log, SCENARIO_LIMIT)
     return title, watch.lap(), reason, log if reason else None
-
-
-def stage_iso(report):
-    """The GRUB medium boots as a CD and as a disk, by BIOS and by UEFI, and the on-target tests pass there too."""
-    watch = Watch()
-    description = os.path.join(TOP, "systems", "tests.toml")
-    iso = os.path.join(builds.directory("debug"), "images", "tests.iso")
-    _, reason = builds.compose("debug", description, "--iso", iso)
-    report.judge("medium", watch.lap(), reason)
-    if reason:
-        return
-    cd, disk, uefi = ["-cdrom", iso], ["-drive", f"file={iso},format=raw,if=ide"], ["-bios", UEFI]
-    for title, medium in (("cd", cd), ("disk", disk), ("uefi-cd", uefi + cd), ("uefi-disk", uefi + disk)):
-        watch, log = Watch(), log_path("iso", title)
-        reason = boot_reason(qemu("intel", medium), log)
-        report.judge(title, watch.lap(), reason, log if reason else None)
-
-
-def boot_reason(command, log):
-    """Why a boot of the on-target tests did not end well, or ""."""
-    passed = 0
-    try:
-        for line, status in lines_of(command, log, ISO_LIMIT):
-            found = TARGET_LINE.search(line)
-            if found and found.group(1) == "FAIL":
-                return line
-            passed += bool(found and found.group(1) == "ok")
-            if status is not None and (status != CLEAN_END or passed == 0):
-                return f"{passed} tests passed, QEMU's exit status is {status}\n{tail(log)}"
-    except (TooLong, OSError) as error:
-        return f"{error}\n{tail(log)}"
-    return ""
 
 
 FIGURES = ("ipc_cross_1", "ipc_cross_4", "ipc_cross_16", "ipc_same_1", "fault_resume", "signal",

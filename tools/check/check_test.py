@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import boots, builds, cli, fuzz, models, reproducible, run, source, units
+from check import boots, builds, cli, fuzz, machines, models, reproducible, run, source, units
 from check.report import Report
 
 
@@ -83,6 +83,44 @@ class Fuzz(unittest.TestCase):
         self.assertIn("signal: 1 alone, 2", fuzz.compare_figures(plain, plain | {"signal": 2}, 1000))
         self.assertIn("made 999", fuzz.compare_figures(plain, plain, 999))
         self.assertIn("not measured: signal", fuzz.compare_figures(plain, {n: 1 for n in plain if n != "signal"}, 1000))
+
+
+class Machines(unittest.TestCase):
+    """What a machine prints, and how it ends."""
+
+    def verdict(self, machine, *lines, status=1):
+        """On these lines and that end."""
+        return machines.verdict(machine, iter([*((line, None) for line in lines), ("", status)]))
+
+    def test_tests(self):
+        machine = machines.Machine(sights=("ids 0 2$",))
+        good = ("root: APIC ids 0 2", "tests: ok a", "tests: 1 ok, 0 failed")
+        self.assertEqual(self.verdict(machine, *good), "")
+        self.assertEqual(self.verdict(machine, "ids 0 2 6", *good[1:]), "nobody printed `ids 0 2$`")
+        self.assertEqual(self.verdict(machine, good[0], "tests: FAIL a: why", good[1]), "tests: FAIL a: why")
+        self.assertEqual(self.verdict(machine, good[0]), "no test passed")
+        self.assertIn("status is 3", self.verdict(machine, *good, status=3))
+
+    def test_others(self):
+        refused = machines.Machine(sights=("no guests",), end=machines.CANNOT_RUN)
+        self.assertEqual(self.verdict(refused, "no guests", status=5), "")
+        self.assertIn("status is 1", self.verdict(refused, "no guests"))
+        self.assertIn("nobody printed", self.verdict(refused, status=5))
+        endless = machines.Machine(sights=("stands still",), end=None)
+        self.assertEqual(machines.verdict(endless, iter([("stands still", None)] * 2)), "")
+        self.assertIn("status is 0", self.verdict(endless, status=0))
+
+    def test_command(self):
+        """Each machine has its medium, its firmware and its table."""
+        for machine in machines.MACHINES.values():
+            words = machines.command(machine, {machine.medium: "MEDIUM"}, "TABLE")
+            self.assertEqual("MEDIUM" in " ".join(words), True)
+            self.assertEqual(machines.OVMF in words, machine.uefi)
+            self.assertEqual("file=TABLE" in words, bool(machine.spcr))
+
+    def test_spcr(self):
+        table = machines.spcr(0x2f8, 3)
+        self.assertEqual((len(table), sum(table) & 0xff, table[:4], table[44:46]), (80, 0, b"SPCR", b"\xf8\x02"))
 
 
 class Reproducible(unittest.TestCase):

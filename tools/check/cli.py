@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import boots, builds, fuzz, models, paths, payloads, proof, reproducible, source, units
+from . import bochs, boots, builds, fuzz, machines, models, paths, payloads, proof, reproducible, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -23,8 +23,9 @@ STAGES = {
     "target": boots.stage_target,
     "paths": paths.stage_paths,
     "payload": payloads.stage_payload,
-    "iso": boots.stage_iso,
+    "boot": machines.stage_boot,
     "scenarios": boots.stage_scenarios,
+    "bochs": bochs.stage_bochs,
     "bench": boots.stage_bench,
     "fuzz": fuzz.stage_fuzz,
     "fuzz-long": fuzz.stage_fuzz_long,

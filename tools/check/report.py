@@ -3,6 +3,7 @@
 
 import os
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,13 +13,14 @@ TAIL_LINES = 25
 
 
 class Report:
-    """The verdicts so far."""
+    """The verdicts so far; threads may add to them."""
 
     def __init__(self, out=None):
         self.out = out or sys.stdout
         self.passed, self.failed, self.skipped = 0, 0, 0
         self.failures = []
         self.stage = ""
+        self._lock = threading.Lock()
 
     def start_stage(self, name, summary):
         """A new stage's heading."""
@@ -34,23 +36,26 @@ class Report:
 
     def ok(self, name, seconds, note=""):
         """A test that showed what it is named for."""
-        self.passed += 1
-        self._verdict("ok", name, seconds, note)
+        with self._lock:
+            self.passed += 1
+            self._verdict("ok", name, seconds, note)
 
     def fail(self, name, seconds, reason, log=None):
         """A test that did not; reason is one sentence or a few lines."""
-        self.failed += 1
-        self.failures.append(f"{self.stage}/{name}")
-        self._verdict("FAIL", name, seconds)
-        for line in reason.strip().splitlines()[-TAIL_LINES:]:
-            self._print(f"      {line}")
-        if log:
-            self._print(f"      log: {os.path.relpath(log, TOP)}")
+        with self._lock:
+            self.failed += 1
+            self.failures.append(f"{self.stage}/{name}")
+            self._verdict("FAIL", name, seconds)
+            for line in reason.strip().splitlines()[-TAIL_LINES:]:
+                self._print(f"      {line}")
+            if log:
+                self._print(f"      log: {os.path.relpath(log, TOP)}")
 
     def skip(self, name, reason):
         """A test that could not run here."""
-        self.skipped += 1
-        self._verdict("skip", name, 0.0, reason)
+        with self._lock:
+            self.skipped += 1
+            self._verdict("skip", name, 0.0, reason)
 
     def judge(self, name, seconds, reason, log=None):
         """ok without a reason against it, else FAIL."""

@@ -7,8 +7,9 @@ from .stage import BOOT, STEP, Stage
 
 SUMMARY = "Linux boots to its shell, runs commands typed to it, powers off; the system ends cleanly"
 CPUS = ("intel", "amd")
+EMULATORS = ("qemu", "bochs")
 PROMPT = "# "
-CLEAN_END = 1  # QEMU's exit status for value 0 at the debug-exit port
+CLEAN_END = 1  # the exit status for value 0 at the debug-exit port
 
 
 def prompt(stage: Stage, after: int) -> None:
@@ -47,5 +48,5 @@ def run(stage: Stage) -> None:
         raise Unexpected("the system said that it ended, but the machine goes on")
     status = stage.machine.wait(STEP)
     if status != CLEAN_END:
-        raise Unexpected(f"QEMU's exit status is {status}, not {CLEAN_END}")
+        raise Unexpected(f"the exit status is {status}, not {CLEAN_END}")
     stage.say("the machine is off")

@@ -21,6 +21,7 @@ MODULES = {
     "mce-ce": "mce_ce",
     "mce-kill": "mce_kill",
     "mce-fatal": "mce_fatal",
+    "mce-reset": "mce_reset",
     "mce-free": "mce_free",
     "server-fault": "server_fault",
     "kernel-tables": "kernel_tables",
@@ -33,6 +34,8 @@ MODULES = {
 
 # How the listing marks scenarios that run on one CPU only.
 ONE_CPU = "; one CPU"
+# … and those that Bochs plays, too.
+BOCHS = "; Bochs, too"
 
 
 def load(name: str) -> ModuleType:
@@ -46,37 +49,50 @@ def is_for_one_cpu(module: ModuleType) -> bool:
     return getattr(module, "ONE_CPU", False)
 
 
+def emulators(module: ModuleType) -> tuple[str, ...]:
+    """Where it can be played; most need QEMU's monitor, for machine checks or to look inside."""
+    return getattr(module, "EMULATORS", ("qemu",))
+
+
 def listing() -> str:
     width = max(map(len, MODULES))
     lines = []
     for name in MODULES:
         module = load(name)
-        lines.append(f"{name:<{width}}  {module.SUMMARY} ({', '.join(module.CPUS)}{ONE_CPU if is_for_one_cpu(module) else ''})")
+        marks = (BOCHS if "bochs" in emulators(module) else "") + (ONE_CPU if is_for_one_cpu(module) else "")
+        lines.append(f"{name:<{width}}  {module.SUMMARY} ({', '.join(module.CPUS)}{marks})")
     return "\n".join(lines)
 
 
-def run(name: str, cpu: str | None, preset: str, seed: int, cpus: int | None) -> bool:
+def run(name: str, emulator: str, cpu: str | None, preset: str, seed: int, cpus: int | None) -> bool:
     """Runs a scenario on the vendor asked for, or else on every one it is made for. cpus: None: as its system says."""
     module = load(name)
+    if emulator not in emulators(module):
+        raise SimulateError(f"scenario `{name}` is made for {' and '.join(emulators(module))} only")
+    if emulator == "bochs":
+        cpu = cpu or "intel"
     if cpu is not None and cpu not in module.CPUS:
         raise SimulateError(f"scenario `{name}` is made for {' and '.join(module.CPUS)} only")
     if cpus not in (None, 1) and is_for_one_cpu(module):
         raise SimulateError(f"scenario `{name}` is made for a machine with one CPU only")
     passed = True
     for vendor in [cpu] if cpu else module.CPUS:
-        passed = _run_one(name, module, vendor, preset, seed, cpus) and passed
+        passed = _run_one(name, module, emulator, vendor, preset, seed, cpus) and passed
     return passed
 
 
-def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int, cpus: int | None) -> bool:
-    machine = f"{cpu} with {cpus} CPU(s)" if cpus else cpu
-    directory = RUN / (f"{name}-{cpu}-{cpus}" if cpus else f"{name}-{cpu}")
+def _run_one(
+    name: str, module: ModuleType, emulator: str, cpu: str, preset: str, seed: int, cpus: int | None,
+) -> bool:
+    where = cpu if emulator == "qemu" else emulator
+    machine = f"{where} with {cpus} CPU(s)" if cpus else where
+    directory = RUN / (f"{name}-{where}-{cpus}" if cpus else f"{name}-{where}")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     print(f"{name} on {machine}: {module.SUMMARY}; seed {seed}", flush=True)
     started = time.monotonic()
     reason = ""
-    with Stage(name, cpu, seed, preset, directory, cpus) as stage:
+    with Stage(name, cpu, seed, preset, directory, cpus, emulator) as stage:
         try:
             module.run(stage)
         except SimulateError as error:
@@ -93,7 +109,7 @@ def _run_one(name: str, module: ModuleType, cpu: str, preset: str, seed: int, cp
     if reason:
         print(f"  because: {reason}")
         many = f" --cpus {cpus}" if cpus else ""
-        print(f"  again: ./simulate --scenario {name} --cpu {cpu}{many} --preset {preset} --seed {seed}")
+        print(f"  again: ./simulate --scenario {name} --emulator {emulator} --cpu {cpu}{many} --preset {preset} --seed {seed}")
     print(f"  transcript: {transcript}", flush=True)
     return not reason
 

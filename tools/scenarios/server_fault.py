@@ -9,6 +9,7 @@ from .stage import BOOT, Stage
 
 SUMMARY = "a server dereferences NULL: reported with address and registers, and the rest goes on"
 CPUS = ("intel", "amd")
+EMULATORS = ("qemu", "bochs")
 
 
 def run(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from simulate import build, transcript
 from simulate.console import Console, Unexpected
 from simulate.errors import SimulateError
 from simulate.inject import PAGE, inject, inject_in_user_mode
-from simulate.machine import Machine, Settings
+from simulate.machine import Machine, Settings, make_machine
 
 # Upper bounds in seconds, for slow and busy machines: what is seen decides, never the time it took.
 BOOT = 600.0
@@ -48,9 +48,11 @@ class Stage:
 
     def __init__(
         self, name: str, cpu: str, seed: int, preset: str, directory: pathlib.Path, cpus: int | None = None,
+        emulator: str = "qemu",
     ) -> None:
         self.name = name
         self.cpu = cpu
+        self.emulator = emulator
         self.cpus = cpus  # of the machine; None: as the system says
         self.seed = seed
         self.random = random.Random(f"{seed}/{name}/{cpu}")
@@ -85,12 +87,12 @@ class Stage:
 
     def start(self, system: str, *overrides: str, variant: str = "", marked: bool = True) -> None:
         """Boots a system of systems/, with the composer's overrides (KEY=VALUE)."""
-        image = build.image(system, self.preset, overrides, variant)
+        image = build.image(system, self.preset, overrides, variant, self.emulator)
         settings = Settings(
-            cpu=self.cpu, cpus=self.cpus or image.cpus, memory=image.memory, kernel=image.path, system=system,
+            emulator=self.emulator, cpu=self.cpu, cpus=self.cpus or image.cpus, memory=image.memory, kernel=image.path, system=system,
         )
         self._boot(settings, list(image.vms), marked)
-        what = f"{self.cpu}, {settings.cpus} CPU(s), {self.preset}"
+        what = f"{self.emulator}, {self.cpu}, {settings.cpus} CPU(s), {self.preset}"
         self.say(f"{system} starts ({what})" + "".join(f", {word}" for word in overrides))
 
     def start_native(self, append: str, memory: int = 256) -> None:
@@ -110,13 +112,13 @@ class Stage:
         directory = self.directory if self._runs == 1 else self.directory / f"run-{self._runs}"
         self.vms = vms
         self._restarts = {}
-        self.machine = Machine(settings, directory)
+        self.machine = make_machine(settings, directory)
         self.machine.start()
         self.console = Console(self.machine, vms, directory / "transcript.txt", marked)
 
     def diagnose(self) -> None:
         """Leaves in the transcript what the emulator knows about a machine that did not do what it should."""
-        if not self.machine or not self.console or self.machine.ended():
+        if not self.machine or not self.console or self.machine.ended() or self.emulator != "qemu":
             return
         try:
             for cpu in range(self.machine.settings.cpus):

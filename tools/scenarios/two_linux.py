@@ -7,6 +7,7 @@ from .stage import STEP, Stage
 
 SUMMARY = "two Linux VMs: one crashes, or powers off, and the other goes on without a gap"
 CPUS = ("intel", "amd")
+EMULATORS = ("qemu", "bochs")
 PLAIN = ("vm.linux-1.cmdline+= cairn.shell=plain", "vm.linux-2.cmdline+= cairn.shell=plain")
 
 

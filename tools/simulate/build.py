@@ -112,21 +112,21 @@ def description(name: str) -> pathlib.Path:
 class Image:
     """A composed system: the file QEMU boots, and what its description says about machine and VMs."""
 
-    path: pathlib.Path
+    path: pathlib.Path  # an ELF file, or a CD
     name: str
     memory: int  # MiB
     cpus: int
     vms: tuple[str, ...]
 
 
-def image(name: str, preset: str, overrides: tuple[str, ...] = (), variant: str = "") -> Image:
+def image(name: str, preset: str, overrides: tuple[str, ...] = (), variant: str = "", emulator: str = "qemu") -> Image:
     """The bootable image of a system: checked first, then built and composed as far as that is needed.
 
-    overrides: KEY=VALUE as the composer's --set takes them; variant: marks the image made with them.
+    overrides: KEY=VALUE as the composer's --set takes them; variant: marks the image made with them; emulator: Bochs boots a CD.
     """
     source = description(name)
     with _alone(preset):
-        return _image(source, preset, overrides, variant)
+        return _image(source, preset, overrides, variant, emulator == "bochs")
 
 
 def mistakes(name: str, preset: str, overrides: tuple[str, ...] = ()) -> str:
@@ -145,15 +145,17 @@ def _composer(source: pathlib.Path, where: pathlib.Path, overrides: tuple[str, .
     return command
 
 
-def _image(source: pathlib.Path, preset: str, overrides: tuple[str, ...], variant: str) -> Image:
+def _image(source: pathlib.Path, preset: str, overrides: tuple[str, ...], variant: str, medium: bool) -> Image:
     where = configure(preset)
     output = where / "images" / f"{source.stem}{variant}.elf"
     compose = [*_composer(source, where, overrides), "--output", str(output)]
+    if medium:
+        compose += ["--iso", str(output.with_suffix(".iso"))]
     # Mistakes first, before anything is built.
     _run([*compose, "--check"], f"{source.name} has mistakes: checking it")
     ninja(preset, "products")
     _run(compose, f"composing {source.name}")
-    return _read(source, overrides, output)
+    return _read(source, overrides, output.with_suffix(".iso") if medium else output)
 
 
 def _mebibytes(text: str) -> int:

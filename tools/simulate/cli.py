@@ -13,7 +13,7 @@ from .inject import KINDS, MEANING
 MAX_CPUS = 64
 
 DESCRIPTION = """\
-Builds a system and runs it in QEMU. Without arguments: the default system, one Linux with its shell on the terminal.
+Builds a system and runs it in QEMU, or in Bochs. Without arguments: the default system, one Linux with its shell on the terminal.
 Leave with Ctrl-A x. Ctrl-] is the console server's key: a digit selects a VM, s shows the system log."""
 
 EXIT_STATUS = """\
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         prog="./simulate", description=DESCRIPTION, epilog=EXIT_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("system", nargs="?", default=None, help="a name in systems/, or a .toml file (default: default)")
-    top.add_argument("--emulator", default="qemu", choices=("qemu", "bochs"), help="qemu (default); bochs is not there yet")
+    top.add_argument("--emulator", default="qemu", choices=("qemu", "bochs"), help="qemu (default): SVM; bochs: VT-x")
     top.add_argument("--cpu", choices=("intel", "amd"), default=None,
                      help="whose machine-check rules (QEMU: Haswell,+svm,+npt or EPYC; default intel; a scenario's "
                      "default: all it is made for)")
@@ -78,8 +78,8 @@ def check_combination(args: argparse.Namespace) -> None:
     actions = [name for name in ("inject", "scenario", "list", "bench", "kernel", "system") if getattr(args, name)]
     if len(actions) > 1:
         raise SimulateError(f"these do not go together: {', '.join(actions)}")
-    if args.emulator == "bochs":
-        raise SimulateError("the Bochs emulator (Intel VT-x) is not supported yet; use --emulator qemu")
+    if args.emulator == "bochs" and (args.inject or args.list):
+        raise SimulateError("--emulator bochs belongs to a run: not to --inject, as Bochs raises no machine checks, or --list")
     if (args.vm or args.gpa or args.spa or args.on_cpu is not None) and not args.inject:
         raise SimulateError("--vm, --gpa, --spa and --on-cpu belong to --inject KIND")
     if args.on_cpu is not None and args.on_cpu < 0:
@@ -119,19 +119,21 @@ def dispatch(args: argparse.Namespace) -> int:
         from scenarios import runner
 
         seed = args.seed if args.seed is not None else random.SystemRandom().getrandbits(32)
-        return 0 if runner.run(args.scenario, args.cpu, preset, seed, args.cpus) else 1
+        return 0 if runner.run(args.scenario, args.emulator, args.cpu, preset, seed, args.cpus) else 1
     if args.bench:
         from .bench import bench
 
-        return bench(preset)
+        return bench(preset, args.emulator)
     from .run import interactive, payload_image
 
     if args.kernel:
         image = payload_image(args, preset)
     else:
         overrides = (f"system.memory={args.memory} MiB",) if args.memory else ()
-        image = build.image(args.system or "default", preset, overrides, "-custom" if overrides else "")
-    return interactive(image, args.cpu or "intel", args.cpus)
+        image = build.image(
+            args.system or "default", preset, overrides, "-custom" if overrides else "", args.emulator,
+        )
+    return interactive(image, args.emulator, args.cpu or "intel", args.cpus)
 
 
 def _terminate(*_: object) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One QEMU process: its command line, its life, its serial console and its control sockets."""
+"""One emulator process. QEMU's: its command line, its life, its serial console and its control sockets."""
 
 import ctypes
 import json
@@ -33,6 +33,7 @@ RFLAGS_IF = 1 << 9
 class Settings:
     """What one run needs to know. Memory in MiB."""
 
+    emulator: str = "qemu"
     cpu: str = "intel"
     cpu_model: str = ""
     cpus: int = 1
@@ -75,13 +76,15 @@ def is_halted_for_good(registers: str) -> bool:
     return bool(found) and not int(found[1], 16) & RFLAGS_IF
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Even a killed front end leaves no QEMU behind."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Machine:
     """A running QEMU. `directory` keeps what remains: serial.log, qemu.log, state.json."""
+
+    name = "QEMU"
 
     def __init__(self, settings: Settings, directory: pathlib.Path) -> None:
         self.settings = settings
@@ -113,7 +116,7 @@ class Machine:
             # Its own session: Ctrl-C at the terminal is ours to handle.
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=_die_with_parent,
+                start_new_session=True, preexec_fn=die_with_parent,
             )
         try:
             if self.settings.icount:
@@ -159,10 +162,10 @@ class Machine:
                     raise SimulateError("QEMU did not open its console") from error
                 time.sleep(0.02)
 
-    def _write_state(self, qmp: pathlib.Path) -> None:
+    def _write_state(self, qmp: pathlib.Path | None) -> None:
         assert self.process
         state = {
-            "pid": self.process.pid, "qmp": str(qmp), "serial": str(self.serial_log),
+            "pid": self.process.pid, "emulator": self.settings.emulator, "qmp": str(qmp), "serial": str(self.serial_log),
             "cpu": self.settings.cpu, "cpus": self.settings.cpus, "system": self.settings.system,
         }
         self.state_file.write_text(json.dumps(state, indent=1) + "\n")
@@ -170,7 +173,8 @@ class Machine:
     @property
     def qmp(self) -> Qmp:
         if self._qmp is None:
-            assert self._sockets
+            if not self._sockets:
+                raise SimulateError(f"{self.name} has no monitor: this goes with --emulator qemu only")
             self._qmp = Qmp(self._sockets / "qmp")
         return self._qmp
 
@@ -197,6 +201,11 @@ class Machine:
             time.sleep(0.05)
         return False
 
+    def reset(self) -> None:
+        """Presses the reset button: the machine starts anew, its machine-check banks keep what they hold."""
+        self.qmp.command("set-action", reboot="reset")
+        self.qmp.command("system_reset")
+
     def wait(self, timeout: float) -> int | None:
         assert self.process
         try:
@@ -220,6 +229,15 @@ class Machine:
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None
+
+
+def make_machine(settings: Settings, directory: pathlib.Path) -> Machine:
+    """The machine, not started yet, of the emulator that the settings name."""
+    if settings.emulator == "bochs":
+        from .bochs import Bochs
+
+        return Bochs(settings, directory)
+    return Machine(settings, directory)
 
 
 def read_state(path: pathlib.Path) -> dict[str, Any] | None:

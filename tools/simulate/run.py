@@ -11,7 +11,7 @@ import sys
 from . import build, transcript
 from .errors import SimulateError
 from .inject import inject
-from .machine import Machine, Settings, read_state
+from .machine import Machine, Settings, make_machine, read_state
 from .paths import CURRENT, RUN
 from .qmp import Qmp
 from .terminal import Session
@@ -95,29 +95,33 @@ def payload_image(args: "object", preset: str) -> build.Image:
             "--guest-memory": guest_memory, "--cpus": args.cpus or 1,
         }
         raise SimulateError(option_sentence(text, mistakes, values))
-    return build.image(str(where), preset, overrides)
+    return build.image(str(where), preset, overrides, emulator=args.emulator)
 
 
-def how_to(cpu: str, image: build.Image) -> str:
+def how_to(emulator: str, cpu: str, image: build.Image) -> str:
     vm = image.vms[0] if image.vms else "NAME"
     kind = "srar"
-    return (
+    text = (
         f"cairn: {image.name}, {'AMD' if cpu == 'amd' else 'Intel'} machine-check rules. "
         f"Leave: Ctrl-A x. Switch consoles: Ctrl-] and a digit, s for the system log. "
+    )
+    if emulator == "bochs":
+        return text + "Bochs takes about a second to the first line"
+    return text + (
         f"Inject an error, from a second terminal: ./simulate --inject {kind} --vm {vm} --gpa ADDRESS "
         "(`victim spin &` in Cairn's own Linux guest prints one)"
     )
 
 
-def interactive(image: build.Image, cpu: str, cpus: int | None) -> int:
+def interactive(image: build.Image, emulator: str, cpu: str, cpus: int | None) -> int:
     """Runs until the machine ends or the user leaves; returns the exit status. cpus: None: as the system says."""
     settings = Settings(
-        cpu=cpu, cpus=cpus or image.cpus, memory=image.memory, kernel=image.path, system=image.name,
+        emulator=emulator, cpu=cpu, cpus=cpus or image.cpus, memory=image.memory, kernel=image.path, system=image.name,
     )
     directory = RUN / f"{image.name}-pid{os.getpid()}"
     _forget_old_runs()
-    print(how_to(cpu, image), file=sys.stderr, flush=True)
-    with Machine(settings, directory) as machine:
+    print(how_to(emulator, cpu, image), file=sys.stderr, flush=True)
+    with make_machine(settings, directory) as machine:
         _make_current(machine)
         session = Session(machine, STOPPED)
         try:
@@ -148,7 +152,7 @@ def conclude(session: Session, status: int | None, machine: Machine) -> int:
         return 0
     ended = re.search(r"system: ended \((.*)\)", printed)
     if not ended:
-        say(f"QEMU ended, but the system did not say that it did: {machine.complaint()}")
+        say(f"{machine.name} ended, but the system did not say that it did: {machine.complaint()}")
         return STATUS_STOPPED
     if re.search(r"debug.exit", ended[1]):
         # QEMU's isa-debug-exit: (value << 1) | 1. A run of a payload hands it on.
@@ -158,8 +162,10 @@ def conclude(session: Session, status: int | None, machine: Machine) -> int:
 
 def _make_current(machine: Machine) -> None:
     RUN.mkdir(parents=True, exist_ok=True)
-    CURRENT.unlink(missing_ok=True)
-    CURRENT.symlink_to(machine.state_file)
+    new = CURRENT.with_name(f"{CURRENT.name}-{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(machine.state_file)
+    new.replace(CURRENT)
 
 
 def _forget_old_runs(keep: int = 5) -> None:
@@ -196,6 +202,8 @@ def inject_now(kind: str, vm: str | None, gpa: str | None, spa: str | None, on_c
     state = read_state(CURRENT)
     if state is None:
         raise SimulateError("no system is running here: start one with ./simulate in another terminal first")
+    if state["emulator"] == "bochs":
+        raise SimulateError("the system that runs here runs in Bochs, whose machine has no errors to raise: use --emulator qemu")
     if spa is not None and (gpa is not None or vm is not None):
         raise SimulateError("give either --vm NAME --gpa ADDRESS, or --spa ADDRESS")
     printed = pathlib.Path(state["serial"]).read_text(errors="replace")

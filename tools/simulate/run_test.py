@@ -58,7 +58,7 @@ class Payloads(unittest.TestCase):
 class Ends(unittest.TestCase):
     def conclude(self, printed, status, left=False, stopped=False):
         session = types.SimpleNamespace(printed=printed.encode(), left=left, stopped=stopped)
-        fake = types.SimpleNamespace(serial_log="log", complaint=lambda: "nothing")
+        fake = types.SimpleNamespace(name="QEMU", serial_log="log", complaint=lambda: "nothing")
         with contextlib.redirect_stderr(io.StringIO()) as said:
             return run.conclude(session, status, fake), said.getvalue()
 
@@ -141,7 +141,8 @@ class CommandLine(unittest.TestCase):
 
     def test_what_does_not_go_together_is_refused(self):
         for words in (["--gpa", "1"], ["--initrd", "x"], ["--scenario", "x", "--bench"], ["default", "--kernel", "x"],
-                      ["--emulator", "bochs"], ["--bench", "--memory", "512"], ["--seed", "3"], ["--bench", "--seed", "0"],
+                      ["--emulator", "bochs", "--list"], ["--emulator", "bochs", "--inject", "ce"],
+                      ["--bench", "--memory", "512"], ["--seed", "3"], ["--bench", "--seed", "0"],
                       ["--guest-cpus", "2"], ["default", "--guest-memory", "128"], ["--bench", "--cpu", "amd"],
                       ["--inject", "ce", "--cpu", "intel"], ["--list", "--preset", "debug"], ["--list", "--cpus", "2"],
                       ["--bench", "--cpus", "2"], ["--on-cpu", "1"], ["--inject", "ce", "--on-cpu", "-1"],
@@ -154,6 +155,7 @@ class CommandLine(unittest.TestCase):
         self.check("systems/default.toml", "--cpu", "amd", "--memory", "2048")
         self.check("--inject", "srar", "--vm", "linux-1", "--gpa", "0x1000", "--on-cpu", "2")
         self.check("--scenario", "mce-srar", "--cpus", "4")
+        self.check("--emulator", "bochs", "--scenario", "linux-shell")
         self.check("--kernel", "bzImage", "--initrd", "i", "--append", "", "--guest-memory", "128")
         self.check("--scenario", "mce-srar", "--seed", "0", "--cpu", "amd", "--preset", "debug")
 

@@ -67,7 +67,7 @@ enum root_selector {
 };
 
 #define BOOT_MAGIC   0x6f422d6e72696143ul /* "Cairn-Bo" */
-#define BOOT_UNTYPED 64
+#define BOOT_UNTYPED 128
 
 enum cpu_vendor { VENDOR_INTEL = 0, VENDOR_AMD = 1 };
 
@@ -85,12 +85,13 @@ struct boot_info {
 	uint64_t tsc_khz;
 	uint64_t mcg_cap; /* IA32_MCG_CAP, 0 without machine-check architecture */
 	uint64_t image_size;
-	uint64_t first_free;  /* first empty selector of the root-task's CapTable */
-	uint64_t slots_total; /* number of slots the kernel has room for (retype's CapTable ranges lie below) */
-	uint64_t slots_used;  /* slots [0, slots_used) are taken by the root-task's CapTable */
-	uint64_t memory_size; /* bytes of RAM the kernel found */
-	uint64_t debug;	      /* 1: debug build */
-	uint64_t rsdp;	      /* physical address of the ACPI root pointer, if the boot loader told it; else 0 */
+	uint64_t first_free;	  /* first empty selector of the root-task's CapTable */
+	uint64_t slots_total;	  /* number of slots the kernel has room for (retype's CapTable ranges lie below) */
+	uint64_t slots_used;	  /* slots [0, slots_used) are taken by the root-task's CapTable */
+	uint64_t memory_size;	  /* bytes of RAM the kernel found */
+	uint64_t debug;		  /* 1: debug build */
+	uint64_t no_guests;	  /* 1: this machine cannot run virtual machines; the kernel has said why */
+	uint8_t root_pointer[36]; /* the ACPI root pointer (RSDP), if the boot loader passed it; else zeros */
 	struct boot_untyped untyped[BOOT_UNTYPED];
 };
 _Static_assert(sizeof(struct boot_info) <= 4096, "one page");

@@ -13,6 +13,7 @@ enum mca_context {
 	MCA_CTX_KERNEL = 3, /* Cairn's kernel */
 	MCA_CTX_SERVER = 4, /* a user-level thread */
 	MCA_CTX_IDLE = 5,
+	MCA_CTX_RESET = 6, /* no exception: left in its bank from before the machine was reset */
 };
 
 struct mca_record {

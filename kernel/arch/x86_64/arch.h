@@ -80,9 +80,6 @@ void patch(uint8_t *const *from, uint8_t *const *to, uint8_t opcode, uint32_t re
 void speculation_init(int first);
 
 /* ---- paging.c ---- */
-struct ram {
-	uint64_t base, end;
-};
 /* Builds the kernel's own tables: carve is [carve, carve_end) of physical memory, 2 MiB aligned. */
 uint64_t carve_size(uint64_t top);
 void paging_init(uint64_t carve, uint64_t top);
@@ -116,6 +113,9 @@ void irq_window(void);
 /* ---- guest.c: the backend of this machine ---- */
 /* Turns it on, on each CPU; a sentence that says what is missing, or NULL. */
 const char *guest_init(struct percpu *p);
+#define NO_GUESTS                                                                                                           \
+	"this CPU offers no virtual machines: enable AMD-V (SVM) or VT-x (VMX) in the firmware's set-up, or use another "   \
+	"machine"
 /* RIP, CS and privilege a #MC (or the NMI in front of it) interrupted, when that was a guest. */
 void guest_interrupted(struct ec *v, uint64_t *rip, uint32_t *cs, uint32_t *cpl);
 extern uint8_t guest_vmx; /* 1: VMX, 0: SVM; known to entry.S */

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the boot loader (multiboot1: 32-bit, paging off, EAX magic, EBX information) to 64-bit C. */
+/* From the boot loader (either multiboot: 32-bit, paging off, EAX magic, EBX information) to 64-bit C. */
 #include "layout.h"
 
 #define PHYS(sym) ((sym) - KERNEL_BASE)
-
-	.section .multiboot, "a"
-	.align 4
-	.long 0x1badb002                 /* magic */
-	.long 0x00000003                 /* page-aligned modules, memory map */
-	.long -(0x1badb002 + 0x00000003)
 
 	.section .boot, "ax"
 	.code32

@@ -7,73 +7,16 @@
 #include "arch.h"
 #include "../../plat/multiboot.h"
 
-#define RAM_REGIONS  32u
-#define BOOT_LIMIT   (1ul << 32) /* what the boot tables map */
-#define WINDOW_LIMIT (1ul << 39)
-#define LOW_MEMORY   0x100000ul
+#define GIB (1ul << 30)
 
-static struct ram ram[RAM_REGIONS], device[RAM_REGIONS];
-static uint32_t ram_count, device_count;
-static struct boot_info info;
-static uint64_t image_size, top; /* top: the end of RAM */
+static struct regions ram, device;
+static struct boot_info info = {
+#ifdef CAIRN_DEBUG
+	.debug = 1,
+#endif
+};
+static uint64_t image_size;
 extern char kernel_end[], ap_start[], ap_end[];
-
-static void region_add(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
-{
-	if (base < end && *count < RAM_REGIONS)
-		list[(*count)++] = (struct ram){base, end};
-}
-
-/* Takes [base, end) out of the regions. */
-static void region_take(struct ram *list, uint32_t *count, uint64_t base, uint64_t end)
-{
-	uint32_t i, n = *count;
-
-	for (i = 0; i < n; i++) {
-		struct ram r = list[i];
-
-		if (end <= r.base || base >= r.end)
-			continue;
-		list[i].end = base > r.base ? base : r.base;
-		if (list[i].end == r.base)
-			list[i] = (struct ram){end < r.end ? end : r.end, r.end};
-		else
-			region_add(list, count, end, r.end);
-	}
-}
-
-static void ram_add(uint64_t base, uint64_t end)
-{
-	base = (base + PAGE_SIZE_4K - 1) & ~(PAGE_SIZE_4K - 1);
-	end &= ~(PAGE_SIZE_4K - 1);
-	if (base < LOW_MEMORY)
-		base = LOW_MEMORY; /* firmware's */
-	if (end > WINDOW_LIMIT)
-		end = WINDOW_LIMIT;
-	region_add(ram, &ram_count, base, end);
-	top = end > top ? end : top;
-	region_take(device, &device_count, base, end);
-}
-
-#define ram_take(base, end) region_take(ram, &ram_count, base, end)
-
-static void read_memory_map(const struct multiboot_info *mb)
-{
-	uint64_t at = mb->mmap_addr, end = at + mb->mmap_length;
-
-	if (!(mb->flags & MULTIBOOT_MMAP))
-		hal_panic("the boot loader gave no memory map");
-	region_add(device, &device_count, 0, WINDOW_LIMIT);
-	while (at + sizeof(struct multiboot_mmap) <= end) {
-		const struct multiboot_mmap *m = (const void *)at;
-
-		if (m->type == 1) {
-			ram_add(m->base, m->base + m->length);
-			info.memory_size += m->length;
-		}
-		at += m->size + 4;
-	}
-}
 
 static uint64_t check_image(void)
 {
@@ -87,21 +30,36 @@ static uint64_t check_image(void)
 	return h->size;
 }
 
-/* The end of the largest region below 4 GiB. */
-static uint64_t choose_carve(uint64_t size)
+static uint64_t find_memory(void)
 {
-	uint32_t i;
-	uint64_t best = 0, end;
+	uint64_t i, top = 0;
 
-	for (i = 0; i < ram_count; i++) {
-		end = ram[i].end < BOOT_LIMIT ? ram[i].end : BOOT_LIMIT;
-		end &= ~(PAGE_SIZE_2M - 1);
-		if (end >= ram[i].base + size && end - size > best)
-			best = end - size;
+	regions_add(&device, 0, WINDOW_LIMIT);
+	for (i = 0; i < ram.count; i++) {
+		regions_take(&device, ram.at[i].base, ram.at[i].end);
+		info.memory_size += ram.at[i].end - ram.at[i].base;
+		top = ram.at[i].end > top ? ram.at[i].end : top;
 	}
-	if (!best)
-		hal_panic("too little memory for the kernel's tables");
-	return best;
+	return top;
+}
+
+/* For the tables for RAM below `top`, as high as it can be below 4 GiB. RAM whose tables find no place is given up. */
+static uint64_t choose_carve(uint64_t *top)
+{
+	uint64_t best, end, i;
+
+	for (;; *top = (*top - 1) & ~(GIB - 1)) {
+		for (best = 0, i = 0; i < ram.count; i++) {
+			end = ram.at[i].end < BOOT_LIMIT ? ram.at[i].end : BOOT_LIMIT;
+			end = (end & ~(PAGE_SIZE_2M - 1)) - carve_size(*top);
+			if ((int64_t)end >= (int64_t)ram.at[i].base && end > best)
+				best = end;
+		}
+		if (best)
+			return best;
+		if (*top <= GIB)
+			hal_panic("too little memory for the kernel's tables");
+	}
 }
 
 static void mark(uint64_t base, uint64_t end, uint8_t byte)
@@ -146,7 +104,7 @@ static uint32_t make(uint32_t untyped, uint8_t type, uint64_t bits, uint64_t par
 }
 
 /* Slot number 0 and the root-task's CapTable: the memory every other capability will stand on. */
-static void make_root_table(struct ram *from, uint32_t count)
+static void make_root_table(struct region *from, uint32_t count)
 {
 	uint32_t pages, i;
 
@@ -168,9 +126,7 @@ static void make_root_table(struct ram *from, uint32_t count)
 	boot_self.table_count = root_slots;
 }
 
-#define ROOT_LIMIT (1ul << 30) /* one level-2 table covers what boot maps for the root-task */
-
-static uint32_t level2, level1[512];
+static uint32_t level2, level1[512]; /* one level-2 table covers what boot maps for the root-task */
 
 static uint32_t make_table(uint32_t parent, uint64_t index, uint64_t level)
 {
@@ -185,7 +141,7 @@ static void map_page(uint64_t va, uint32_t frame, uint32_t rights)
 {
 	uint64_t i = va >> 21;
 
-	if (va >= ROOT_LIMIT)
+	if (va >= GIB)
 		hal_panic("the root-task's segments do not lie in the first GiB");
 	if (!level1[i])
 		level1[i] = make_table(level2, i, 1);
@@ -269,7 +225,7 @@ static void make_root_task(const struct image_header *h)
 	fill(i, page);
 }
 
-static void give_untyped(const struct ram *r, uint8_t is_device)
+static void give_untyped(const struct region *r, uint8_t is_device)
 {
 	uint32_t n = info.untyped_count;
 
@@ -285,12 +241,12 @@ static void give_memory(void)
 {
 	uint32_t i;
 
-	for (i = 0; i < ram_count; i++) {
-		mark(ram[i].base, ram[i].end, PAGE_USER);
-		give_untyped(&ram[i], 0);
+	for (i = 0; i < ram.count; i++) {
+		mark(ram.at[i].base, ram.at[i].end, PAGE_USER);
+		give_untyped(&ram.at[i], 0);
 	}
-	for (i = 0; i < device_count; i++)
-		give_untyped(&device[i], 1);
+	for (i = 0; i < device.count; i++)
+		give_untyped(&device.at[i], 1);
 	give(ROOT_IMAGE, CAP_UNTYPED, IMAGE_PHYS, image_size);
 	slots[root_slot(ROOT_IMAGE)].device = 1; /* keeps its content */
 	give(ROOT_MACHINECHECK, CAP_MACHINECHECK, 0, 0);
@@ -303,43 +259,43 @@ static void give_memory(void)
 static void largest_first(void)
 {
 	uint32_t i, best = 0;
-	struct ram t;
+	struct region t;
 
-	for (i = 1; i < ram_count; i++)
-		if (ram[i].end - ram[i].base > ram[best].end - ram[best].base)
+	for (i = 1; i < ram.count; i++)
+		if (ram.at[i].end - ram.at[i].base > ram.at[best].end - ram.at[best].base)
 			best = i;
-	t = ram[0];
-	ram[0] = ram[best];
-	ram[best] = t;
+	t = ram.at[0];
+	ram.at[0] = ram.at[best];
+	ram.at[best] = t;
 }
 
-void boot_main(uint32_t magic, const struct multiboot_info *mb)
+void boot_main(uint32_t magic, uint64_t from_loader)
 {
 	static struct image_header header;
-	uint64_t carve;
-	const char *missing;
+	uint64_t carve, top, all;
+	const char *sentence;
 
 	serial_init();
 	print("cairn: microhypervisor, interface version %lu%s\n", (uint64_t)CAIRN_INTERFACE_VERSION,
-#ifdef CAIRN_DEBUG
-	      " (debug)"
-#else
-	      ""
-#endif
-	);
-	if (magic != MULTIBOOT_MAGIC)
-		hal_panic("started by something that is no multiboot1 boot loader");
-	read_memory_map(mb);
+	      info.debug ? " (debug)" : "");
+	sentence = multiboot_read(magic, from_loader, &ram, info.root_pointer);
+	if (sentence)
+		hal_panic(sentence);
 	image_size = check_image();
 	__builtin_memcpy(&header, (const void *)IMAGE_PHYS, sizeof(header));
-	ram_take(LOW_MEMORY, image_phys(kernel_end));
-	ram_take(IMAGE_PHYS, IMAGE_PHYS + image_size);
-	carve = choose_carve(carve_size(top));
-	ram_take(carve, carve + carve_size(top));
+	top = find_memory();
+	regions_take(&ram, LOW_MEMORY, image_phys(kernel_end));
+	regions_take(&ram, IMAGE_PHYS, IMAGE_PHYS + image_size);
+	all = top;
+	carve = choose_carve(&top);
+	regions_take(&ram, carve, carve + carve_size(top));
+	regions_take(&ram, top, WINDOW_LIMIT);
+	if (top != all || ram.lost)
+		print("cairn: memory from %lu MiB on is not used, and %lu KiB in small pieces\n", top >> 20, ram.lost >> 10);
 	/* The kernel's own devices, and what a starting CPU executes first. */
-	region_take(device, &device_count, IOAPIC_PHYS, IOAPIC_PHYS + PAGE_SIZE_4K);
-	region_take(device, &device_count, lapic_phys(), lapic_phys() + PAGE_SIZE_4K);
-	region_take(device, &device_count, AP_PHYS, AP_PHYS + PAGE_SIZE_4K);
+	regions_take(&device, IOAPIC_PHYS, IOAPIC_PHYS + PAGE_SIZE_4K);
+	regions_take(&device, lapic_phys(), lapic_phys() + PAGE_SIZE_4K);
+	regions_take(&device, AP_PHYS, AP_PHYS + PAGE_SIZE_4K);
 
 	__builtin_memcpy((void *)AP_PHYS, ap_start, (uint64_t)(ap_end - ap_start));
 	paging_init(carve, top);
@@ -352,16 +308,15 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	mark(LOW_MEMORY, image_phys(kernel_end), PAGE_KERNEL);
 	mark(carve, carve + carve_size(top), PAGE_KERNEL);
 	mark(IMAGE_PHYS, IMAGE_PHYS + image_size, PAGE_USER);
-	missing = guest_init(&percpus[0]);
-	if (missing) {
-		print("cairn: %s\n", missing);
-		stop();
-	}
+	sentence = guest_init(&percpus[0]);
+	if (sentence) /* the root-task ends then; it knows where the serial port is */
+		print("cairn: %s\n", sentence);
+	info.no_guests = sentence != NULL;
 	timer_init();
 	irq_init();
 	mca_init(hal_cpu());
 	largest_first();
-	make_root_table(&ram[0], (uint32_t)header.root_slots);
+	make_root_table(&ram.at[0], (uint32_t)header.root_slots);
 	info.magic = BOOT_MAGIC;
 	info.version = CAIRN_INTERFACE_VERSION;
 	info.vendor = cpu_vendor;
@@ -371,9 +326,6 @@ void boot_main(uint32_t magic, const struct multiboot_info *mb)
 	info.image_size = image_size;
 	info.slots_total = SLOT_COUNT;
 	info.slots_used = root_first + root_slots;
-#ifdef CAIRN_DEBUG
-	info.debug = 1;
-#endif
 	give_memory();
 	make_root_task(&header);
 	__asm__ volatile("jmp resume");

@@ -14,7 +14,7 @@ const char *guest_init(struct percpu *p)
 	guest_vmx = CAIRN_VMX && (!CAIRN_SVM || (c.c & 1u << 5));
 	if (!guest_vmx)
 		return svm_init(p);
-	return c.c & 1u << 5 ? vmx_init(p) : "this CPU has no VT-x (VMX); Cairn needs it to run virtual machines";
+	return c.c & 1u << 5 ? vmx_init(p) : NO_GUESTS;
 }
 
 void hal_vcpu_init(struct ec *v, uint64_t root)

@@ -463,6 +463,11 @@ void hal_debug_write(uint64_t characters)
 	host.debug = characters;
 }
 
+void hal_serial(uint64_t port)
+{
+	host.serial = port;
+}
+
 _Noreturn void hal_mca_fatal(const char *why, uint64_t page)
 {
 	if (!host.expect_fatal)

@@ -59,6 +59,7 @@ struct host {
 	} line[HOST_LINES];
 	uint64_t port, port_width, port_value; /* the last access; port_value is what reads return */
 	uint64_t debug;
+	uint64_t serial;		      /* the last hal_serial */
 	struct mca_record poll[HOST_RECORDS]; /* what the banks hold for the poll */
 	uint32_t polls;
 	uint32_t vcpu_class, vcpu_groups; /* the last hal_vcpu_read or _write */

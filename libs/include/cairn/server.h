@@ -27,8 +27,8 @@ enum server_selector {
 	SEL_SUPERVISOR = 1,   /* Portal to the root-task: requests and fatal faults */
 	SEL_SELF = 2,	      /* own main Thread, SIGNAL right, badge SIGNAL_SELF */
 	SEL_MACHINECHECK = 3, /* if granted */
-	SEL_SERIAL_PORTS = 4, /* if granted: IoPorts 0x3f8..0x3ff */
-	SEL_SERIAL_IRQ = 5,   /* if granted: Irq 4 */
+	SEL_SERIAL_PORTS = 4, /* if granted: IoPorts serial_port .. + 7 */
+	SEL_SERIAL_IRQ = 5,   /* if granted: Irq serial_line, unless that is SERIAL_NO_LINE */
 	SEL_UNTYPED = 6,      /* if granted */
 	SEL_SPACE = 7,	      /* with GRANT_MEMORY: root PageTable of its own space */
 	SEL_THREAD = 8,	      /* + n: handler Thread n (from 1), CONTROL and SIGNAL */
@@ -63,6 +63,7 @@ struct server_channel {
 	char peer[16]; /* name of the other end ("root" for the root-task) */
 };
 
+#define SERIAL_NO_LINE	  (~0u)
 #define SERVER_CHANNELS	  32
 #define SERVER_RAM_PIECES 64
 
@@ -89,6 +90,9 @@ struct server_info {
 	uint64_t boot_tsc;
 	uint64_t untyped_base; /* GRANT_HARDWARE with GRANT_MEMORY: physical address of SEL_UNTYPED
 				*/
+	/* The serial port: its first I/O port, divisor of 115200 baud (0: the speed stays as it
+	 * is), interrupt line. */
+	uint32_t serial_port, serial_divisor, serial_line;
 	/* ROLE_VMM */
 	struct desc_vm vm; /* its VM */
 	uint32_t vm_index;

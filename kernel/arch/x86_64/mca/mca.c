@@ -16,7 +16,7 @@
 #define MCG_LMCE     (1ul << 3)
 #define MCG_CTL_P    (1ul << 8)
 #define MCG_SER_P    (1ul << 24)
-#define MAX_BANKS    32u
+#define MAX_BANKS    32u      /* as many as the ring takes without an exception */
 #define MEET_US	     1000000u /* for all CPUs to come: firmware may hold one for long */
 #define LATE_US	     2000000u /* in which a late one may still belong to an error that others have found */
 
@@ -93,40 +93,6 @@ static int read_bank(uint32_t i, struct mca_record *r)
 	r->mcg_cap = mcg_cap;
 	r->tsc = rdtsc();
 	return 1;
-}
-
-/* Banks survive a reset: what they still hold is no error of this life. */
-static void report_left_over(struct cpu *cpu)
-{
-	struct mca_record r = {.cpu = cpu->index};
-	uint32_t i;
-
-	for (i = 0; i < percpu_of(cpu)->banks; i++) {
-		if (!read_bank(i, &r))
-			continue;
-		print("cairn: a machine check from before the last reset:\n");
-		print_record(&r);
-		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
-	}
-}
-
-void mca_init(struct cpu *cpu)
-{
-	struct cpuid c = cpuid(1, 0);
-	uint32_t i, banks;
-
-	if (!(c.d & 1u << 14) || !(c.d & 1u << 7))
-		return;
-	mcg_cap = rdmsr(MSR_MCG_CAP);
-	banks = mcg_cap & 0xff;
-	if (banks > MAX_BANKS)
-		banks = MAX_BANKS;
-	percpu_of(cpu)->banks = banks;
-	if (mcg_cap & MCG_CTL_P)
-		wrmsr(MSR_MCG_CTL, ~0ul);
-	for (i = 0; i < banks; i++)
-		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
-	report_left_over(cpu);
 }
 
 /* What the exception interrupted; behind an NMI, what that interrupted. */
@@ -358,22 +324,46 @@ struct mc_exit mc_record(const struct mc_frame *f, struct cpu *cpu)
 	return x;
 }
 
-void hal_mca_poll(void)
+/* Puts records of what the banks hold outside an exception into the ring. */
+static void take_banks(struct cpu *cpu, uint32_t context)
 {
-	struct cpu *cpu = hal_cpu();
-	struct mca_record r = {0};
+	struct mca_record r = {.context = context, .last = 1};
 	uint32_t i;
 
-	r.context = MCA_CTX_POLL;
-	r.last = 1;
 	for (i = 0; i < percpu_of(cpu)->banks; i++) {
 		uint64_t exceptions = cpu->mc_exceptions;
 
-		if (!read_bank(i, &r) || signalled(&r) || (r.status & STATUS_PCC))
+		if (!read_bank(i, &r) || (context == MCA_CTX_POLL && (signalled(&r) || (r.status & STATUS_PCC))))
 			continue;
 		/* A machine check in between has taken the bank: this copy is dropped. Full: it stays in its bank. */
 		if (cpu->mc_exceptions != exceptions || !mca_push(cpu, &r, 1))
 			continue;
 		wrmsr(MSR_MC0_CTL + 1 + 4 * i, 0);
 	}
+}
+
+void hal_mca_poll(void)
+{
+	take_banks(hal_cpu(), MCA_CTX_POLL);
+}
+
+/* Banks survive a reset: what they hold now is no error of this life. */
+void mca_init(struct cpu *cpu)
+{
+	struct cpuid c = cpuid(1, 0);
+	uint32_t i, banks;
+
+	if (!(c.d & 1u << 14) || !(c.d & 1u << 7))
+		return;
+	mcg_cap = rdmsr(MSR_MCG_CAP);
+	banks = mcg_cap & 0xff;
+	if (banks > MAX_BANKS)
+		banks = MAX_BANKS;
+	percpu_of(cpu)->banks = banks;
+	if (mcg_cap & MCG_CTL_P)
+		wrmsr(MSR_MCG_CTL, ~0ul);
+	for (i = 0; i < banks; i++)
+		wrmsr(MSR_MC0_CTL + 4 * i, ~0ul);
+	take_banks(cpu, MCA_CTX_RESET);
+	wrmsr(MSR_MCG_STATUS, 0);
 }

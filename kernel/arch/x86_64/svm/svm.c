@@ -45,11 +45,11 @@ const char *svm_init(struct percpu *p)
 
 	f = cpuid(0x80000001, 0);
 	if (max.a < 0x8000000a || !(f.c & 1u << 2))
-		return "this CPU has no AMD-V (SVM); Cairn needs it to run virtual machines";
+		return NO_GUESTS;
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return "AMD-V (SVM) is switched off by the firmware: enable it in the firmware's set-up";
 	if (!(cpuid(0x8000000a, 0).d & 1))
-		return "this CPU's AMD-V has no nested paging; Cairn needs it";
+		return "this CPU's AMD-V has no nested paging, which Cairn needs: use a newer machine";
 	if (!p->cpu.index)
 		maps_init();
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Intel VMX: turning it on, a VCpu's VMCS, and guest state to and from the state page. */
 #include <hal/hal.h>
+#include "bochs.h"
 #include "vmx.h"
 
 #define MSR_FEATURE_CONTROL 0x3a
@@ -70,7 +71,7 @@ static const char *choose_controls(void)
 {
 	uint32_t exact = rdmsr(MSR_VMX_BASIC) & BASIC_TRUE ? 0x48d : 0x481, i;
 
-	controls[0] = allowed(exact, PIN_EXTERNAL | PIN_NMI | PIN_VIRTUAL_NMIS);
+	controls[0] = allowed(exact, PIN_EXTERNAL | PIN_NMI | PIN_VIRTUAL_NMIS | (IS_BOCHS() ? PIN_PREEMPTION : 0));
 	controls[1] = allowed(exact + 1, PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_CR8 | PROC_MOV_DR |
 						 PROC_IO_BITMAPS | PROC_MSR_BITMAP | PROC_MONITOR | PROC_SECONDARY);
 	controls[2] = allowed(exact + 2, EXIT_DEBUG | EXIT_HOST_64 | EXIT_PAT_EFER);
@@ -79,9 +80,10 @@ static const char *choose_controls(void)
 	for (i = 0; i < 5; i++)
 		if (!controls[i])
 			return "this CPU's VT-x lacks a control that Cairn needs (EPT, VPID, unrestricted guest, virtual "
-			       "NMIs)";
+			       "NMIs): use a newer machine";
 	if (~rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_NEEDED)
-		return "this CPU's VT-x has no 2 MiB pages in EPT, or no INVEPT and INVVPID; Cairn needs them";
+		return "this CPU's VT-x has no 2 MiB pages in EPT, or no INVEPT and INVVPID, which Cairn needs: use a newer "
+		       "machine";
 	eptp_bits = EPTP_WB_4 | (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_AD ? EPTP_AD : 0);
 	return NULL;
 }
@@ -183,7 +185,7 @@ static void write_controls(struct ec *v)
 		{EXIT_MSR_LOAD, image_phys(host_msrs)}, {EXIT_MSR_LOAD_COUNT, VMX_MSRS},
 		{EXCEPTION_BITMAP, EXCEPTIONS_FORCED}, {VMCS_LINK, ~0ul}, {CR0_MASK, CR0_OWNED}, {CR4_MASK, ~0ul},
 		{GUEST_PAT, 0x0007040600070406ul}, {GUEST_CR0, CR0_NE_BIT}, {GUEST_CR4, CR4_MCE | CR4_VMXE}, {GUEST_RFLAGS, 2},
-		{GUEST_DR7, 0x400},
+		{GUEST_DR7, 0x400}, {PREEMPTION_TIMER, BOCHS_STAY /* no effect on a CPU */},
 	};
 	uint32_t i;
 
