@@ -9,4 +9,9 @@
 #define __atomic_add_fetch(place, more, order) (*(place) += (more))
 #define __atomic_fetch_add(place, more, order) ((*(place) += (more)) - (more))
 
+/* The descendants of one slot (core/slot.h). */
+struct tree_row {
+	unsigned char below[262144];
+};
+
 #endif

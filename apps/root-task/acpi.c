@@ -30,6 +30,24 @@
 #define X2APIC_ID_ALL 0xffffffffu
 #define FLAG_ENABLED  1u /* without it a CPU may be brought online later at best */
 
+/* FADT, table 5.9. */
+#define FADT_SIZE      116u /* of its first revision, which has all that is needed */
+#define FADT_DSDT      40u
+#define FADT_COMMAND   48u
+#define FADT_ENABLE    52u
+#define FADT_CONTROL_A 64u
+#define FADT_CONTROL_B 68u
+#define FADT_X_DSDT    140u
+
+/* AML, ACPI 6.5, 20.2. */
+#define AML_ZERO    0x00u
+#define AML_ONE	    0x01u
+#define AML_NAME    0x08u
+#define AML_BYTE    0x0au
+#define AML_PACKAGE 0x12u
+#define S5_NAME	    "_S5_"
+#define SLEEP_TYPES 8u /* three bits */
+
 /* SPCR, revision 4. */
 #define SPCR_SIZE 80u
 #define SPCR_TYPE                                                                                  \
@@ -262,4 +280,67 @@ const char *acpi_read_serial(const uint8_t *bytes, size_t size, struct acpi_seri
 	*serial = (struct acpi_serial){(uint16_t)address, serial_divisor(bytes[SPCR_SPEED]),
 				       serial_line(bytes)};
 	return NULL;
+}
+
+const char *acpi_read_power(const uint8_t *bytes, size_t size, struct acpi_power *power)
+{
+	uint32_t command, a, b;
+
+	if (size < FADT_SIZE)
+		return "the ACPI table FACP is cut short";
+	command = read32(bytes + FADT_COMMAND);
+	a = read32(bytes + FADT_CONTROL_A);
+	b = read32(bytes + FADT_CONTROL_B);
+	if (a == 0 || a > 0xfffe || b > 0xfffe || command > 0xffff)
+		return "the ACPI table FACP names no I/O ports for power management";
+	*power = (struct acpi_power){.dsdt = read32(bytes + FADT_DSDT),
+				     .control = {(uint16_t)a, (uint16_t)b},
+				     .command = (uint16_t)command,
+				     .enable = bytes[FADT_ENABLE]};
+	if (size >= FADT_X_DSDT + 8 && read64(bytes + FADT_X_DSDT) != 0)
+		power->dsdt = read64(bytes + FADT_X_DSDT);
+	return power->dsdt != 0 ? NULL : "the ACPI table FACP names no table DSDT";
+}
+
+/* The small number at *at, which moves behind it. */
+static bool read_number(const uint8_t *bytes, size_t size, size_t *at, uint8_t *value)
+{
+	if (*at < size && (bytes[*at] == AML_ZERO || bytes[*at] == AML_ONE)) {
+		*value = bytes[(*at)++];
+		return true;
+	}
+	if (*at + 1 >= size || bytes[*at] != AML_BYTE)
+		return false;
+	*value = bytes[*at + 1];
+	*at += 2;
+	return true;
+}
+
+/* The package at `at`: opcode, length in 1 to 4 bytes, number of elements, elements. */
+static bool read_package(const uint8_t *bytes, size_t size, size_t at, uint8_t type[2])
+{
+	if (at + 1 >= size || bytes[at] != AML_PACKAGE)
+		return false;
+	at += 2 + (bytes[at + 1] >> 6);
+	if (at >= size || bytes[at] < 1)
+		return false;
+	type[1] = 0;
+	return (bytes[at++] < 2 ? read_number(bytes, size, &at, &type[0])
+				: read_number(bytes, size, &at, &type[0]) &&
+					  read_number(bytes, size, &at, &type[1])) &&
+	       type[0] < SLEEP_TYPES && type[1] < SLEEP_TYPES;
+}
+
+const char *acpi_read_off(const uint8_t *bytes, size_t size, struct acpi_power *power)
+{
+	size_t length = strlen(S5_NAME);
+
+	for (size_t at = ACPI_HEADER_SIZE; at + 2 + length < size; at++) {
+		size_t name = at + 1 + (bytes[at + 1] == '\\');
+
+		if (bytes[at] == AML_NAME && memcmp(bytes + name, S5_NAME, length) == 0 &&
+		    read_package(bytes, size, name + length, power->type))
+			return NULL;
+	}
+	return "the ACPI table DSDT does not say how the machine is switched off";
 }

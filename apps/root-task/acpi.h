@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the root-task reads of the firmware's ACPI tables (ACPI 6.5, 5.2): which CPUs and which
- * serial port there are.
+ * serial port there are, and how the machine is switched off.
  * Pure: each function takes bytes that may say anything, and reads none but these.
  */
 #ifndef ROOT_ACPI_H
@@ -38,6 +38,15 @@ struct acpi_serial {
 			*/
 };
 
+/* Power management, ACPI 6.5, 4.8 and 16.1. */
+struct acpi_power {
+	uint64_t dsdt;	     /* physical address of the table DSDT */
+	uint16_t control[2]; /* I/O ports of PM1a_CNT and PM1b_CNT; 0: there is no second one */
+	uint16_t command;    /* I/O port that takes `enable` to leave legacy mode; 0: none */
+	uint8_t enable;
+	uint8_t type[2]; /* SLP_TYPa and SLP_TYPb of S5, soft off */
+};
+
 /* The first root pointer (RSDP) on a 16-byte boundary of `bytes`; false: there is none. */
 bool acpi_find_root(const uint8_t *bytes, size_t size, struct acpi_root *root);
 
@@ -66,5 +75,11 @@ const char *acpi_read_cpus(const uint8_t *bytes, size_t size, struct acpi_cpus *
 
 /* The 16550 that the checked table "SPCR" (Microsoft, Serial Port Console Redirection) names. */
 const char *acpi_read_serial(const uint8_t *bytes, size_t size, struct acpi_serial *serial);
+
+/* All but `type`, of the checked table "FACP" (FADT). */
+const char *acpi_read_power(const uint8_t *bytes, size_t size, struct acpi_power *power);
+
+/* `type`, of the checked table "DSDT": the package \_S5, whose encoding is looked for as it is. */
+const char *acpi_read_off(const uint8_t *bytes, size_t size, struct acpi_power *power);
 
 #endif

@@ -529,6 +529,128 @@ static void a_serial_port_that_cannot_be_used_is_said(void **unused)
 				    "the ACPI table SPCR is cut short");
 }
 
+#define FADT_SIZE 148
+
+static void make_fadt(uint8_t table[FADT_SIZE])
+{
+	memset(table, 0, FADT_SIZE);
+	put32(table + 40, 0x7fe0000);
+	put32(table + 48, 0xb2);
+	table[52] = 0xf1;
+	put32(table + 64, 0x604);
+	make_table(table, FADT_SIZE, "FACP");
+}
+
+static const char *read_power(const uint8_t *bytes, size_t size, struct acpi_power *power)
+{
+	uint8_t *copy = exact(bytes, size);
+	const char *wrong;
+
+	memset(power, 0xee, sizeof(*power));
+	wrong = acpi_read_power(copy, size, power);
+	free(copy);
+	return wrong;
+}
+
+static void the_ports_of_power_management_are_read(void **unused)
+{
+	uint8_t table[FADT_SIZE];
+	struct acpi_power power;
+
+	(void)unused;
+	make_fadt(table);
+	assert_null(read_power(table, FADT_SIZE, &power));
+	assert_int_equal(power.dsdt, 0x7fe0000);
+	assert_int_equal(power.control[0], 0x604);
+	assert_int_equal(power.control[1], 0);
+	assert_int_equal(power.command, 0xb2);
+	assert_int_equal(power.enable, 0xf1);
+	put64(table + 140, 0x17fe0000);
+	put32(table + 68, 0x1804);
+	assert_null(read_power(table, FADT_SIZE, &power));
+	assert_int_equal(power.dsdt, 0x17fe0000);
+	assert_int_equal(power.control[1], 0x1804);
+	assert_null(read_power(table, 116, &power)); /* the first revision ends before */
+	assert_int_equal(power.dsdt, 0x7fe0000);
+}
+
+static void tables_without_ports_or_dsdt_are_refused(void **unused)
+{
+	static const struct {
+		size_t at;
+		uint32_t value;
+		const char *wrong;
+	} cases[] = {{64, 0, "the ACPI table FACP names no I/O ports for power management"},
+		     {64, 0x10000, "the ACPI table FACP names no I/O ports for power management"},
+		     {68, 0xffff, "the ACPI table FACP names no I/O ports for power management"},
+		     {48, 0x10000, "the ACPI table FACP names no I/O ports for power management"},
+		     {40, 0, "the ACPI table FACP names no table DSDT"}};
+	uint8_t table[FADT_SIZE];
+	struct acpi_power power;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		make_fadt(table);
+		put32(table + cases[i].at, cases[i].value);
+		assert_string_equal(read_power(table, FADT_SIZE, &power), cases[i].wrong);
+	}
+	for (size_t size = 36; size < 116; size++)
+		assert_string_equal(read_power(table, size, &power),
+				    "the ACPI table FACP is cut short");
+}
+
+/* A table DSDT with these bytes in the middle, `cut` bytes before the end of which it ends. */
+static const char *read_off(const uint8_t *aml, size_t size, size_t cut, struct acpi_power *power)
+{
+	uint8_t table[128] = {0};
+	uint8_t *copy;
+	const char *wrong;
+
+	memcpy(table + 36 + 7, aml, size);
+	copy = exact(table, 36 + 7 + size - cut);
+	memset(power, 0xee, sizeof(*power));
+	wrong = acpi_read_off(copy, 36 + 7 + size - cut, power);
+	free(copy);
+	return wrong;
+}
+
+static void the_package_s5_is_found_in_each_encoding(void **unused)
+{
+	static const struct {
+		uint8_t aml[20];
+		size_t size;
+		int a, b; /* a < 0: it is not one */
+	} cases[] = {
+		{{8, '_', 'S', '5', '_', 0x12, 8, 4, 10, 5, 10, 6, 0, 0}, 14, 5, 6},
+		{{8, '\\', '_', 'S', '5', '_', 0x12, 8, 4, 10, 5, 10, 6, 0, 0}, 15, 5, 6},
+		{{8, '_', 'S', '5', '_', 0x12, 0x46, 0, 4, 0, 0, 0, 0}, 13, 0, 0},
+		{{8, '_', 'S', '5', '_', 0x12, 0x46, 0, 4, 1, 10, 7, 0, 0}, 14, 1, 7},
+		{{8, '_', 'S', '5', '_', 0x12, 4, 1, 10, 7}, 10, 7, 0},
+		{{8, '_', 'S', '5', '_', 0x12, 8, 4, 10, 8, 10, 6, 0, 0}, 14, -1, 0},
+		{{8, '_', 'S', '5', '_', 0x12, 8, 4, 11, 5, 0, 10, 6}, 13, -1, 0},
+		{{8, '_', 'S', '5', '_', 0x12, 2, 0, 0}, 9, -1, 0},
+		{{8, '_', 'S', '5', '_', 0x13, 8, 4, 10, 5, 10, 6, 0, 0}, 14, -1, 0},
+		{{8, '_', 'S', '4', '_', 0x12, 8, 4, 10, 5, 10, 6, 0, 0}, 14, -1, 0},
+		{{9, '_', 'S', '5', '_', 0x12, 8, 4, 10, 5, 10, 6, 0, 0}, 14, -1, 0},
+	};
+	struct acpi_power power;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *wrong = read_off(cases[i].aml, cases[i].size, 0, &power);
+
+		assert_true((wrong == NULL) == (cases[i].a >= 0));
+		if (wrong == NULL) {
+			assert_int_equal(power.type[0], cases[i].a);
+			assert_int_equal(power.type[1], cases[i].b);
+		}
+		/* Cut anywhere, it is never read beyond its end (the sanitizer watches). */
+		for (size_t cut = 1; cut < cases[i].size; cut++)
+			(void)read_off(cases[i].aml, cases[i].size, cut, &power);
+	}
+	assert_non_null(read_off(cases[0].aml, cases[0].size, 3, &power));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -549,6 +671,9 @@ int main(void)
 		cmocka_unit_test(the_serial_port_of_the_firmware_is_read),
 		cmocka_unit_test(only_a_pcs_own_lines_are_used),
 		cmocka_unit_test(a_serial_port_that_cannot_be_used_is_said),
+		cmocka_unit_test(the_ports_of_power_management_are_read),
+		cmocka_unit_test(tables_without_ports_or_dsdt_are_refused),
+		cmocka_unit_test(the_package_s5_is_found_in_each_encoding),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

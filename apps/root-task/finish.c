@@ -10,11 +10,8 @@
 #include "root.h"
 
 #define DEBUG_EXIT_PORT 0xf4 /* QEMU: isa-debug-exit; its exit status is (value << 1) | 1 */
-#define ACPI_PM1A_PORT                                                                             \
-	0x604 /* QEMU q35: PM1a control register; SLP_EN with SLP_TYP 0 is S5 there */
-#define ACPI_S5	      0x2000
-#define FLUSH_TRIES   200
-#define FLUSH_WAIT_US 10000
+#define FLUSH_TRIES	200
+#define FLUSH_WAIT_US	10000
 
 static void stop_others(void)
 {
@@ -69,7 +66,7 @@ void finish(unsigned value, const char *format, ...)
 	cairn_log("system: ended (%s): value %u", reason, value);
 	flush_console();
 	out(DEBUG_EXIT_PORT, 4, value);
-	out(ACPI_PM1A_PORT, 2, ACPI_S5);
+	power_off();
 	output_to_console(NULL, 0);
 	cairn_log("system: it is safe to switch the machine off");
 	for (;;)

@@ -73,7 +73,7 @@ static bool is_table(uint64_t address, const char *signature)
 	return table != NULL && acpi_has_signature(table, ACPI_HEADER_SIZE, signature);
 }
 
-static const char *read_table(uint64_t address, const char *signature, const uint8_t **table,
+const char *firmware_table_at(uint64_t address, const char *signature, const uint8_t **table,
 			      uint32_t *length)
 {
 	const char *wrong = map_table(address, table, length);
@@ -90,7 +90,7 @@ const char *firmware_table(const char *signature, const uint8_t **table, uint32_
 
 	*length = 0;
 	if (wrong == NULL)
-		wrong = read_table(root.address, root.wide ? "XSDT" : "RSDT", table, length);
+		wrong = firmware_table_at(root.address, root.wide ? "XSDT" : "RSDT", table, length);
 	if (wrong != NULL)
 		return wrong;
 	count = acpi_entry_count(*length, root.wide);
@@ -99,7 +99,7 @@ const char *firmware_table(const char *signature, const uint8_t **table, uint32_
 		uint64_t address = entry_address(&root, i);
 
 		if (is_table(address, signature))
-			return read_table(address, signature, table, length);
+			return firmware_table_at(address, signature, table, length);
 	}
 	return NULL;
 }

@@ -96,6 +96,7 @@ int main(void)
 		  boot->debug ? "debug" : "release");
 	if (boot->no_guests)
 		finish(BUILD_FAILED, "this machine cannot run it");
+	power_find();
 	cpus_start();
 	cairn_log("system %s: %u server(s), %u VM(s)", description->name, description->server_count,
 		  description->vm_count);

@@ -100,6 +100,15 @@ void physical_unmap(void);
  * is none. Returns what is wrong with the tables, or NULL.
  */
 const char *firmware_table(const char *signature, const uint8_t **table, uint32_t *length);
+/* The same for the one that lies there. */
+const char *firmware_table_at(uint64_t address, const char *signature, const uint8_t **table,
+			      uint32_t *length);
+
+/* ---- power.c ---- */
+/* Reads how the machine is switched off, and says so if nobody knows. */
+void power_find(void);
+/* Switches it off; returns if that is not possible. */
+void power_off(void);
 
 /* ---- serial.c ---- */
 extern struct acpi_serial serial;

@@ -11,6 +11,20 @@ MUST_USE status_t cap_get(const struct ec *e, uint64_t sel, uint8_t type, uint32
 /* ---- untyped.c ---- */
 MUST_USE status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst, uint64_t param);
 /* ---- derive.c ---- */
+/*@
+  // What `a` is of lies within what `b` is of.
+  predicate within(struct slot *a, struct slot *b) = b->base <= a->base && a->base + a->size <= b->base + b->size;
+*/
+/*@ requires slots_ok && member(src) && 0 < dst < SLOT_COUNT && !member(dst) && slots[src].depth <= SLOT_MAX_DEPTH;
+  requires slots[src].base + slots[src].size <= 0xffffffffffffffff;
+  assigns slots[dst], slots[src].next, slots[slots[src].next].prev, tree_member[dst], tree_order[..], tree_under[..];
+  exits \false;
+  ensures tree: slots_ok;
+  ensures derived: \result == CAIRN_OK ==> member(dst) && slots[dst].parent == src;
+  ensures derived_rights: \result == CAIRN_OK ==> no_more_rights(&slots[dst], &slots[src]);
+  ensures derived_memory: \result == CAIRN_OK ==> within(&slots[dst], &slots[src]);
+  ensures refused: \result != CAIRN_OK ==> !member(dst) && slots[dst] == \old(slots[dst]);
+*/
 MUST_USE status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge);
 MUST_USE status_t cap_move(uint32_t src, uint32_t dst);
 /* Deletes leaf `s`. */
@@ -24,6 +38,10 @@ void pt_unlink(uint32_t child);
 int pt_hung(uint32_t s);
 MUST_USE status_t frame_map(uint32_t frame, uint32_t pt, uint64_t index, uint64_t rights, uint32_t deposit);
 void frame_unmap(uint32_t frame);
+/* Is one of these pages poisoned? */
+/*@ assigns \nothing;
+  exits \false; */
+int any_poison(uint64_t at, uint64_t size);
 /* Where `frame`'s mapping lies: label of the root (0: not below a root) and address. */
 uint32_t frame_where(uint32_t frame, uint64_t *address);
 /* Makes page `page` of mapped `frame` a poison tag; a 2 MiB mapping is split first. */

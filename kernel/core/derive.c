@@ -8,28 +8,40 @@
 #define TABLE_NESTING (SLOT_COUNT / SLOTS_PER_PAGE) /* each CapTable has a page of slots of its own */
 
 /* An Untyped's watermark and a PageTable's place exist once; a root has no place. */
+/*@ requires \valid_read(s);
+  assigns \nothing;
+  exits \false;
+*/
 static int copyable(const struct slot *s)
 {
 	return s->type != CAP_UNTYPED && (s->type != CAP_PAGETABLE || s->pt_level == 4);
 }
 
+/*@ requires \valid_read(s) && s->base + s->size <= 0xffffffffffffffff;
+  assigns \nothing;
+  exits \false;
+  ensures part: \result == CAIRN_OK && badge != 0 && (s->type == CAP_IRQ || s->type == CAP_IOPORTS) ==>
+    s->base <= (badge & 0xffff) <= (badge >> 16 & 0xffff) < s->base + s->size;
+  ensures none: \result == CAIRN_OK && badge != 0 ==>
+    s->type == CAP_IRQ || s->type == CAP_IOPORTS || s->type == CAP_THREAD || s->type == CAP_PORTAL;
+*/
 static status_t check_badge(const struct slot *s, uint64_t badge)
 {
 	uint64_t first = badge & 0xffff, last = badge >> 16 & 0xffff;
 
+	if (!badge)
+		return CAIRN_OK;
 	switch (s->type) {
 	case CAP_THREAD:
 	case CAP_PORTAL:
-		return !badge || !s->badge ? CAIRN_OK : CAIRN_ERR_ARG;
+		return s->badge ? CAIRN_ERR_ARG : CAIRN_OK;
 	case CAP_IRQ:
 	case CAP_IOPORTS:
-		if (!badge)
-			return CAIRN_OK;
 		if (badge >> 32 || first > last || first < s->base || last >= s->base + s->size)
 			return CAIRN_ERR_ARG;
 		return CAIRN_OK;
 	default:
-		return badge ? CAIRN_ERR_ARG : CAIRN_OK;
+		return CAIRN_ERR_ARG;
 	}
 }
 
@@ -41,22 +53,22 @@ static void slot_hide(uint32_t s)
 		ask_all(REQ_BARRIER, 0);
 }
 
-status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
+/* What copy `dst`, not in the tree yet, has of `src`. */
+/*@ requires src < SLOT_COUNT && dst < SLOT_COUNT && src != dst;
+  requires slots[src].base + slots[src].size <= 0xffffffffffffffff;
+  requires badge != 0 && (slots[src].type == CAP_IRQ || slots[src].type == CAP_IOPORTS) ==>
+    slots[src].base <= (badge & 0xffff) <= (badge >> 16 & 0xffff) < slots[src].base + slots[src].size;
+  assigns slots[dst];
+  exits \false;
+  ensures outside: slots[dst].live == 0 && slots[dst].depth == 0;
+  ensures within: within(&slots[dst], &slots[src]);
+*/
+static void copy_fill(uint32_t dst, uint32_t src, uint64_t badge)
 {
-	struct slot *s = &slots[src], *d = &slots[dst];
-	status_t st;
+	const struct slot *s = &slots[src];
+	struct slot *d = &slots[dst];
 
-	if (!copyable(s))
-		return CAIRN_ERR_TYPE;
-	if (!s->r_grant)
-		return CAIRN_ERR_RIGHTS;
-	if (rights & ~(uint64_t)RIGHT_ALL)
-		return CAIRN_ERR_ARG;
-	st = check_badge(s, badge);
-	if (st != CAIRN_OK)
-		return st;
-
-	*d = (struct slot){0};
+	slot_clear(dst);
 	d->type = s->type;
 	d->device = s->device;
 	d->base = s->base;
@@ -73,7 +85,43 @@ status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
 	} else if (badge) {
 		d->badge = badge;
 	}
-	slot_set_rights(dst, slot_rights(src) & (uint32_t)rights);
+}
+
+status_t cap_copy(uint32_t src, uint32_t dst, uint64_t rights, uint64_t badge)
+{
+	struct slot *s = &slots[src];
+	status_t st;
+
+	if (!copyable(s))
+		return CAIRN_ERR_TYPE;
+	if (!s->r_grant)
+		return CAIRN_ERR_RIGHTS;
+	if (rights & ~(uint64_t)RIGHT_ALL)
+		return CAIRN_ERR_ARG;
+	st = check_badge(s, badge);
+	if (st != CAIRN_OK)
+		return st;
+
+	copy_fill(dst, src, badge);
+	slot_set_rights(dst, s, (uint32_t)rights);
+	/*@ assert frame: \forall integer i; is_slot(i) && i != dst ==> slots[i].next == \at(slots[i].next, Pre) &&
+	      slots[i].prev == \at(slots[i].prev, Pre) && slots[i].parent == \at(slots[i].parent, Pre); */
+	/*@ assert next: slots[src].next == \at(slots[src].next, Pre); */
+	/*@ assert depth: \forall integer i; is_slot(i) && i != dst ==> slots[i].depth == \at(slots[i].depth, Pre); */
+	/*@ assert live: \forall integer i; is_slot(i) && i != dst ==> slots[i].live == \at(slots[i].live, Pre); */
+	/*@ assert outside: slots[dst].live == 0 && slots[dst].depth == 0; */
+	/*@ assert links: slots_links; */
+	/*@ assert deep_others: \forall integer i; 0 < i < SLOT_COUNT && i != dst ==>
+	      (member(i) <==> \at(slots[i].depth, Pre) > 0); */
+	/*@ assert deep: \forall integer i; 0 < i < SLOT_COUNT && i != dst ==> (member(i) <==> slots[i].depth > 0); */
+	/*@ assert alive: \forall integer i; 0 < i < SLOT_COUNT && slots[i].live != 0 ==> member(i); */
+	/*@ assert member: slots_member; */
+	/*@ assert order: slots_next && slots_forward; */
+	/*@ assert parents: slots_parents; */
+	/*@ assert same_parent: \forall integer i; member(i) ==> slots[i].parent == \at(slots[i].parent, Pre); */
+	/*@ assert descent: slots_descent; */
+	/*@ assert same_depth: \forall integer i; listed(i) ==> slots[i].depth == \at(slots[i].depth, Pre); */
+	/*@ assert deeper: slots_deeper; */
 	slot_insert(dst, src);
 	return CAIRN_OK;
 }
@@ -100,18 +148,15 @@ status_t cap_move(uint32_t src, uint32_t dst)
 static uint32_t table_live(uint32_t t)
 {
 	struct slot *s = &slots[t];
-	uint64_t i, start = s->used;
+	uint64_t i, n;
 
-	for (i = start; i < s->count; i++)
+	for (n = 0; n < s->count; n++) {
+		i = s->used + n - (s->used + n < s->count ? 0 : s->count);
 		if (slot_live(s->first + (uint32_t)i)) {
 			s->used = i;
 			return s->first + (uint32_t)i;
 		}
-	for (i = 0; i < start && i < s->count; i++)
-		if (slot_live(s->first + (uint32_t)i)) {
-			s->used = i;
-			return s->first + (uint32_t)i;
-		}
+	}
 	return SLOT_NIL;
 }
 

@@ -82,11 +82,12 @@ static void fill_split(uint32_t f)
 	}
 }
 
-static int any_poison(const struct slot *f)
+int any_poison(uint64_t at, uint64_t size)
 {
 	uint64_t a;
 
-	for (a = f->base; a < f->base + f->size; a += PAGE_SIZE_4K)
+	/*@ loop assigns a; */
+	for (a = at; a < at + size; a += PAGE_SIZE_4K)
 		if (hal_page_byte(a) & PAGE_POISONED)
 			return 1;
 	return 0;
@@ -114,7 +115,7 @@ static void perform_map(uint32_t frame, uint32_t pt, uint32_t index, uint32_t de
 		f->deposit = deposit;
 		slots[deposit].deposit = frame;
 	}
-	if (deposit && any_poison(f)) {
+	if (deposit && any_poison(f->base, f->size)) {
 		fill_split(frame);
 		slots[deposit].used = ENTRIES;
 		hal_pt_table(p->base, p->pt_kind, index, slots[deposit].base);

@@ -38,7 +38,7 @@ static void removal_clears_the_slot(void **state)
 	(void)state;
 	slot_insert(a, u);
 	slot_insert(b, a);
-	slot_set_rights(b, RIGHT_ALL);
+	slot_set_rights(b, &all_rights, RIGHT_ALL);
 	slot_remove(b);
 	assert_memory_equal(&slots[b], &empty, sizeof(empty));
 	assert_true(slot_leaf(a));
@@ -90,10 +90,12 @@ static void each_right_is_kept_alone(void **state)
 
 	(void)state;
 	for (right = 1; right <= RIGHT_ALL; right <<= 1) {
-		slot_set_rights(s, right);
+		slot_set_rights(s, &all_rights, right);
 		assert_int_equal(slot_rights(s), right);
-		slot_set_rights(s, RIGHT_ALL & ~right);
+		slot_set_rights(s, &all_rights, RIGHT_ALL & ~right);
 		assert_int_equal(slot_rights(s), RIGHT_ALL & ~right);
+		slot_set_rights(slot_of(101), &slots[s], RIGHT_ALL);
+		assert_int_equal(slot_rights(slot_of(101)), RIGHT_ALL & ~right); /* no more than where they come from */
 	}
 }
 

@@ -218,13 +218,13 @@ static status_t sys_portal_create(struct ec *e, uint32_t t)
 		st = CAIRN_ERR_ARG;
 	if (st != CAIRN_OK)
 		return st;
-	slots[dst] = (struct slot){0};
+	slot_clear(dst);
 	slots[dst].type = CAP_PORTAL;
 	slots[dst].base = slots[t].base;
 	slots[dst].size = slots[t].size;
 	slots[dst].badge = ARG4(e);
 	slots[dst].count = (uint32_t)ARG5(e);
-	slot_set_rights(dst, RIGHT_SIGNAL | RIGHT_GRANT);
+	slot_set_rights(dst, &slots[t], RIGHT_SIGNAL | RIGHT_GRANT);
 	slot_insert(dst, t);
 	return CAIRN_OK;
 }

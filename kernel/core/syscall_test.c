@@ -176,6 +176,8 @@ static void a_portal_mask_names_groups_only(void **state)
 	assert_int_equal(SLOT(p).parent, slot_of(t));
 	must_be(CAIRN_ERR_BUSY, call2(DELETE, S_TABLE, t));
 	assert_int_equal(SLOT(copy_of(p, RIGHT_SIGNAL, 0)).count, VCPU_MTD_ALL);
+	p = make_portal(copy_of(t, RIGHT_CONTROL | RIGHT_SIGNAL, 0), 0, 0);
+	assert_int_equal(slot_rights(slot_of(p)), RIGHT_SIGNAL); /* no more than its Thread capability */
 }
 
 static void debug_characters_reach_the_machine(void **state)

@@ -14,6 +14,8 @@ struct plan {
 };
 
 /* Size of the object; 0: arguments out of range. */
+/*@ assigns \nothing;
+  exits \false; */
 static uint64_t object_size(uint64_t type, uint64_t size_bits, uint64_t param)
 {
 	uint64_t count = param >> 32;
@@ -37,18 +39,25 @@ static uint64_t object_size(uint64_t type, uint64_t size_bits, uint64_t param)
 	}
 }
 
+/*@ assigns \nothing;
+  exits \false;
+  ensures table: \result == CAIRN_OK ==> (uint32_t)param + (uint32_t)(param >> 32) <= SLOT_COUNT; */
 static status_t check_table(uint64_t param)
 {
-	uint64_t first = param & 0xffffffffu, count = param >> 32, p;
+	uint64_t first = (uint32_t)param, count = (uint32_t)(param >> 32), p;
 
 	if (!first || first % SLOTS_PER_PAGE || first + count > SLOT_COUNT)
 		return CAIRN_ERR_ARG;
+	/*@ loop invariant p <= SLOT_COUNT / SLOTS_PER_PAGE;
+	  loop assigns p; */
 	for (p = first / SLOTS_PER_PAGE; p < (first + count) / SLOTS_PER_PAGE; p++)
 		if (slot_backed((uint32_t)p * SLOTS_PER_PAGE))
 			return CAIRN_ERR_BUSY;
 	return CAIRN_OK;
 }
 
+/*@ assigns \nothing;
+  exits \false; */
 static status_t check_pagetable(uint64_t param)
 {
 	uint64_t level = param & 0xff, kind = param >> 8 & 0xff;
@@ -60,17 +69,9 @@ static status_t check_pagetable(uint64_t param)
 	return CAIRN_OK;
 }
 
-/* A kernel object never lies on a poisoned page. */
-static status_t check_poison(const struct plan *p)
-{
-	uint64_t a;
-
-	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K)
-		if (hal_page_byte(a) & PAGE_POISONED)
-			return CAIRN_ERR_POISON;
-	return CAIRN_OK;
-}
-
+/*@ requires dst < SLOT_COUNT && \valid_read(p);
+  assigns slots[dst].device, machine;
+  exits \false; */
 static void make_memory(uint32_t dst, const struct plan *p, uint8_t device)
 {
 	uint64_t a;
@@ -78,17 +79,24 @@ static void make_memory(uint32_t dst, const struct plan *p, uint8_t device)
 	slots[dst].device = device;
 	if (slots[dst].type != CAP_FRAME || device)
 		return;
+	/*@ loop assigns a, machine; */
 	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K)
 		if (!(hal_page_byte(a) & PAGE_POISONED))
 			hal_zero(a);
 }
 
+/*@ requires dst < SLOT_COUNT && \valid_read(p);
+  requires slots[dst].type == CAP_CAPTABLE ==> (uint32_t)param + (uint32_t)(param >> 32) <= SLOT_COUNT;
+  assigns slots[dst].first, slots[dst].count, slots[dst].pt_level, slots[dst].pt_kind, slots[dst].label, slots[dst].id,
+    slot_page_backed[..], next_id, machine;
+  exits \false; */
 static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 {
 	struct slot *s = &slots[dst];
 	uint64_t a;
 	uint32_t i = 0;
 
+	/*@ loop assigns a, i, machine; */
 	for (a = p->at; a < p->at + p->size; a += PAGE_SIZE_4K) {
 		hal_page_set(a, p->byte);
 		hal_zero(a);
@@ -100,6 +108,7 @@ static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 	if (s->type == CAP_CAPTABLE) {
 		s->first = (uint32_t)param;
 		s->count = (uint32_t)(param >> 32);
+		/*@ loop assigns i, slot_page_backed[..]; */
 		for (i = 0; i < s->count / SLOTS_PER_PAGE; i++)
 			slot_page_set(s->first / SLOTS_PER_PAGE + i, 1);
 	} else if (s->type == CAP_PAGETABLE) {
@@ -111,11 +120,19 @@ static void make_object(uint32_t dst, const struct plan *p, uint64_t param)
 	}
 }
 
-static uint8_t page_byte(uint64_t type, uint64_t param)
+/* Where the object comes to lie: behind the watermark; 0: there is no room. */
+/*@ requires \valid_read(us) && \valid(p) && \separated(us, p);
+  requires us->base + us->size <= PHYS_LIMIT + 1 && used <= us->size && 0 < align <= PHYS_LIMIT + 1;
+  assigns p->at;
+  exits \false;
+  ensures retype_behind: \result != 0 ==> us->base + used <= p->at;
+  ensures retype_inside: \result != 0 ==> p->at + p->size <= us->base + us->size;
+*/
+static int find_place(const struct slot *us, uint64_t used, uint64_t align, struct plan *p)
 {
-	if (type == CAP_PAGETABLE && (param >> 8 & 0xff) != PT_HOST)
-		return PAGE_GUEST_PT;
-	return (uint8_t)type;
+	p->at = us->base + used;
+	p->at += (align - p->at % align) % align;
+	return p->at <= us->base + us->size && p->size <= us->base + us->size - p->at;
 }
 
 status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst, uint64_t param)
@@ -128,29 +145,29 @@ status_t cap_retype(uint32_t u, uint64_t type, uint64_t size_bits, uint32_t dst,
 	p.size = object_size(type, size_bits, param);
 	if (!p.size)
 		return CAIRN_ERR_ARG;
-	p.byte = page_byte(type, param);
+	p.byte = type == CAP_PAGETABLE && (param >> 8 & 0xff) != PT_HOST ? PAGE_GUEST_PT : (uint8_t)type;
 	align = type == CAP_UNTYPED || type == CAP_FRAME ? p.size : PAGE_SIZE_4K;
 	if (us->device && type != CAP_FRAME && type != CAP_UNTYPED)
 		return CAIRN_ERR_TYPE;
-	p.at = (us->base + used + align - 1) & ~(align - 1);
-	if (p.at > PHYS_LIMIT || p.at + p.size > us->base + us->size)
+	if (!find_place(us, used, align, &p))
 		return CAIRN_ERR_MEMORY;
 	if (type == CAP_CAPTABLE)
 		st = check_table(param);
 	else if (type == CAP_PAGETABLE)
 		st = check_pagetable(param);
-	if (st == CAIRN_OK && type != CAP_UNTYPED && type != CAP_FRAME)
-		st = check_poison(&p);
+	/* A kernel object never lies on a poisoned page. */
+	if (st == CAIRN_OK && type != CAP_UNTYPED && type != CAP_FRAME && any_poison(p.at, p.size))
+		st = CAIRN_ERR_POISON;
 	if (st != CAIRN_OK)
 		return st;
 
 	us->used = p.at + p.size - us->base;
-	slots[dst] = (struct slot){0};
+	slot_clear(dst);
 	slots[dst].type = (uint8_t)type;
 	slots[dst].original = 1;
 	slots[dst].base = p.at;
 	slots[dst].size = p.size;
-	slot_set_rights(dst, RIGHT_ALL);
+	slot_set_rights(dst, us, RIGHT_ALL);
 	if (type == CAP_UNTYPED || type == CAP_FRAME)
 		make_memory(dst, &p, us->device);
 	else

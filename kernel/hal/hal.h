@@ -7,6 +7,9 @@
 #include <core/slot.h>
 #include <core/ec.h>
 
+/* What only the machine side knows, for proofs. */
+/*@ ghost int machine; */
+
 /* ---- CPU ---- */
 
 /*
@@ -56,7 +59,11 @@ static inline uint64_t hal_ticks(uint64_t us)
 #define PAGE_KERNEL   0x40u /* the kernel's own */
 #define PAGE_GUEST_PT 0x41u /* PageTable of a guest space (CAP_PAGETABLE: of a host space) */
 /* Byte of the page at `phys`; pages that are no RAM read as PAGE_USER. */
+/*@ assigns \nothing;
+  exits \false; */
 uint8_t hal_page_byte(uint64_t phys);
+/*@ assigns machine;
+  exits \false; */
 void hal_page_set(uint64_t phys, uint8_t byte);
 /* Is there RAM at this page that has a page byte? */
 int hal_page_known(uint64_t phys);
@@ -64,17 +71,25 @@ int hal_page_known(uint64_t phys);
 /* ---- Kernel window ---- */
 
 /* Gives the kernel a translation for a page, or takes it away; the other CPUs still have it until they flush (PT_HOST). */
+/*@ assigns machine;
+  exits \false; */
 void hal_window_map(uint64_t phys);
 void hal_window_unmap(uint64_t phys);
 /* Backs page `page` of slots[] with memory that the caller has zeroed, or takes it away. */
+/*@ assigns machine;
+  exits \false; */
 void hal_slots_map(uint32_t page, uint64_t phys);
 void hal_slots_unmap(uint32_t page);
 /* Zeroes a page that has no kernel translation. */
+/*@ assigns machine;
+  exits \false; */
 void hal_zero(uint64_t phys);
 
 /* ---- Paging structures (the page is in the window) ---- */
 
 /* Root of a space: kernel part filled in for a host space. */
+/*@ assigns machine;
+  exits \false; */
 void hal_pt_init(uint64_t pt, uint8_t kind, uint8_t level);
 /* Sets entry `index` to a table of the next lower level, to a page, to the poison tag, or to nothing. */
 void hal_pt_table(uint64_t pt, uint8_t kind, uint32_t index, uint64_t child);

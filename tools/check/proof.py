@@ -23,7 +23,7 @@ INCLUDE = ["-std=c11", "-Ikernel", "-Ikernel/abi", "-Ikernel/hal", f"-I{KEPT}/in
 FRAMA_C = ["frama-c", "-c11", "-machdep", "gcc_x86_64", "-cpp-extra-args=" + " ".join(INCLUDE)]
 WP = ["-wp", "-wp-rte", "-wp-prover", "z3,cvc4", "-wp-par", "2", "-wp-cache", "update", "-wp-cache-dir", f"{KEPT}/cache",
       "-wp-no-warn-memory-model"]
-VERDICT = re.compile(r"^\[wp\] \[[^\]]+\] Goal typed_(\S+)( : Valid)?", re.M)
+VERDICT = re.compile(r"^\[wp\] \[[^\]]+\] Goal (?:typed_)?(\S+)( : Valid)?", re.M)
 TOTAL = re.compile(r"^\[wp\] Proved goals:\s+(\d+) / (\d+)", re.M)
 NO_CONTRACT = re.compile(r"Neither code nor specification for function (\w+)")
 # What would make a proof say less than it seems to.
@@ -60,9 +60,9 @@ def prepare():
     return "\n".join(output(list(tool)).splitlines()[0] for tool in TOOLS)
 
 
-def command(path, functions, seconds):
+def command(path, functions, seconds, options=()):
     """Frama-C's command line."""
-    return [*FRAMA_C, path, *WP, "-wp-timeout", str(seconds), "-wp-fct", ",".join(functions)]
+    return [*FRAMA_C, path, *WP, "-wp-timeout", str(seconds), "-wp-fct", ",".join(functions), *options]
 
 
 def key(path, options, tools):
@@ -97,9 +97,8 @@ def judge(printed, text, functions):
     return goals, "\n".join(wrong)
 
 
-def prove(path, functions, seconds, tools, log, want=""):
-    """(goals, what is wrong) of some functions of a file, kept if nothing is, or if what is begins as wanted."""
-    options = command(path, functions, seconds)
+def prove(path, functions, options, tools, log, mutant=False):
+    """(goals, what is wrong) of some functions of a file, kept if nothing is, or if the code is broken on purpose."""
     kept = os.path.join(KEPT, key(path, options, tools) + ".json")
     if os.path.isfile(kept):
         with open(kept, encoding="utf-8") as file:
@@ -107,9 +106,10 @@ def prove(path, functions, seconds, tools, log, want=""):
     reason = run(options, log, LIMIT)
     with open(log, encoding="utf-8", errors="replace") as file:
         printed = file.read()
-    goals, wrong = judge(printed, read(path), functions)
+    sources = [path, *glob.glob("kernel/core/*.h", root_dir=TOP)]
+    goals, wrong = judge(printed, "".join(read(name) for name in sources), functions)
     wrong = wrong or reason
-    if not wrong or (want and not reason):
+    if not wrong or (mutant and not reason):
         with open(kept + ".new", "w", encoding="utf-8") as file:
             json.dump((goals, wrong), file)
         os.replace(kept + ".new", kept)
@@ -129,7 +129,7 @@ def contracts():
 
 def reviewed(plan):
     """What is wrong with the annotations themselves: each contract is proved or a named assumption; no axiom."""
-    proved = {function for functions in plan["functions"].values() for function in functions}
+    proved = {function for part in plan["run"] for function in part["functions"]}
     for function, name in sorted(contracts().items()):
         if function not in proved and function not in plan["assumed"]:
             yield f"{name}: the contract of {function} is neither proved nor in the list `assumed`"
@@ -152,7 +152,8 @@ def judge_mutant(mutant, tools):
     os.makedirs(os.path.dirname(changed), exist_ok=True)
     with open(changed, "w", encoding="utf-8") as file:
         file.write(text.replace(mutant["old"], mutant["new"]))
-    goals, _ = prove(changed, [mutant["function"]], MUTANT_SECONDS, tools, log_path("proof", "mutant"), "any")
+    functions = [mutant["function"]]
+    goals, _ = prove(changed, functions, command(changed, functions, MUTANT_SECONDS), tools, log_path("proof", "mutant"), True)
     broken = [goal for goal, proved in goals.items() if not proved]
     return "" if fnmatch.filter(broken, mutant["goal"]) else f"{mutant['goal']} does not fail; unproved: {broken}"
 
@@ -168,9 +169,11 @@ def stage_proof(report):
         report.fail("tools", watch.lap(), f"{error}\n{getattr(error, 'output', '')}")
         return
     report.judge("annotations", watch.lap(), "\n".join(reviewed(plan)))
-    for name, functions in plan["functions"].items():
-        log = log_path("proof", name)
-        goals, wrong = prove(f"kernel/core/{name}.c", functions, SECONDS, tools, log)
+    for part in plan["run"]:
+        functions = part["functions"]
+        name = part["file"] if len(functions) > 1 else f"{part['file']} {functions[0]}"
+        path, log = f"kernel/core/{part['file']}.c", log_path("proof", name)
+        goals, wrong = prove(path, functions, command(path, functions, SECONDS, part.get("options", ())), tools, log)
         proved.update(goals)
         report.judge(f"{name} ({len(functions)} functions, {len(goals)} goals)", watch.lap(), wrong, log)
     for name, patterns in plan["properties"].items():

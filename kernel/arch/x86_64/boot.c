@@ -92,7 +92,7 @@ static void give(uint32_t sel, uint8_t type, uint64_t base, uint64_t size)
 	slots[s].type = type;
 	slots[s].base = base;
 	slots[s].size = size;
-	slot_set_rights(s, RIGHT_ALL);
+	slot_set_rights(s, &all_rights, RIGHT_ALL);
 	slot_insert(s, SLOT_NIL);
 }
 
