@@ -95,7 +95,7 @@ static void violation(uint64_t fault, uint64_t place, uint64_t line, uint64_t nu
 }
 
 #define STARTS_EACH                                                                                \
-	12u /* tries for each CPU that can be started: cpu_start is accepted only once for each */
+	8u /* tries for each CPU that can be started: cpu_start is accepted only once for each */
 
 /* A domain has started a CPU; one before may have done so, too, and was ended before it could say
  * it. */
