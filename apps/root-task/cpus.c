@@ -57,7 +57,7 @@ void cpus_start(void)
 	if (found.left_out != 0)
 		cairn_log("%u CPU(s) more than %u are left out", found.left_out, ACPI_CPUS);
 	for (uint32_t i = 0; i < found.count; i++) {
-		if (found.apic_id[i] != boot->apic_id)
+		if (found.apic_id[i] != boot->apic_id && running < description->start_cpus)
 			start(found.apic_id[i]);
 	}
 	log_cpus();

@@ -89,7 +89,7 @@ static bool open_description(void)
 int main(void)
 {
 	space_adopt(&root_space, &root_domain, ROOT_SPACE);
-	if (!slots_init() || !memory_init())
+	if (!slots_init() || !memory_init() || !image_open() || !open_description())
 		finish(BUILD_FAILED, "the boot image cannot be used");
 	serial_find();
 	cairn_log("%lu MiB of memory, %s build", (unsigned long)(boot->memory_size >> 20),
@@ -98,8 +98,6 @@ int main(void)
 		finish(BUILD_FAILED, "this machine cannot run it");
 	power_find();
 	cpus_start();
-	if (!image_open() || !open_description())
-		finish(BUILD_FAILED, "the boot image cannot be used");
 	cairn_log("system %s: %u server(s), %u VM(s)", description->name, description->server_count,
 		  description->vm_count);
 	if (!supervisor_start() || !build_all())

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Trials of messages and notifications. */
+#include <cairn/debug.h>
 #include <cairn/hypercalls.h>
 #include <cairn/types.h>
 #include "check.h"
@@ -154,4 +155,30 @@ HYPERCALL_TEST(debug_write)
 {
 	check_status("debug-write-answers-as-the-build-says", cairn_debug_write(0),
 		     cairn_info()->debug ? CAIRN_OK : CAIRN_ERR_CALL);
+}
+
+HYPERCALL_TEST(debug_check)
+{
+	uint64_t fault = 1, left = 0;
+
+	if (!cairn_info()->debug) {
+		check_status("debug-check-is-not-in-this-build",
+			     cairn_debug_check(DEBUG_INVARIANTS, 0, NULL, NULL, NULL),
+			     CAIRN_ERR_CALL);
+		return;
+	}
+	check_status("debug-check-has-no-such-request",
+		     cairn_debug_check(DEBUG_WATCHED + 1, 0, NULL, NULL, NULL), CAIRN_ERR_ARG);
+	check_status("debug-check-looks-for-faults",
+		     cairn_debug_check(DEBUG_INVARIANTS, 0, &fault, NULL, NULL), CAIRN_OK);
+	check_value("there-is-none", fault, DEBUG_SOUND);
+	check_status("debug-check-watches", cairn_debug_check(DEBUG_WATCH, 2, NULL, NULL, NULL),
+		     CAIRN_OK);
+	forge_ignore(cairn_unmap(SEL_CAPTABLE));
+	check_status("debug-check-counts", cairn_debug_check(DEBUG_WATCHED, 0, NULL, &left, NULL),
+		     CAIRN_OK);
+	check_value("one-refused-call", left, 1);
+	forge_ignore(cairn_unmap(SEL_CAPTABLE));
+	forge_ignore(cairn_debug_check(DEBUG_INVARIANTS, 0, &fault, NULL, NULL));
+	check_value("which-changed-nothing", fault, DEBUG_SOUND);
 }

@@ -81,6 +81,11 @@ static bool in_release_builds(void)
 	return !cairn_info()->debug;
 }
 
+static bool in_debug_builds(void)
+{
+	return cairn_info()->debug;
+}
+
 static bool with_two_cpus(void)
 {
 	return cpu_count() > 1;
@@ -94,6 +99,9 @@ static const struct {
 	const char *why;
 } elsewhere_only[] = {
 	{CAIRN_CALL_DEBUG_WRITE, CAIRN_ERR_CALL, in_release_builds, "release builds only"},
+	{CAIRN_CALL_DEBUG_CHECK, CAIRN_ERR_CALL, in_release_builds, "release builds only"},
+	{CAIRN_CALL_DEBUG_CHECK, CAIRN_ERR_ARG, in_debug_builds, "debug builds only"},
+	{CAIRN_CALL_DEBUG_CHECK, CAIRN_OK, in_debug_builds, "debug builds only"},
 	{CAIRN_CALL_CALL, CAIRN_ERR_CPU, with_two_cpus, "this machine runs one CPU only"},
 	{CAIRN_CALL_CPU_START, CAIRN_ERR_MEMORY, never, "it takes a machine with 65 CPUs"},
 };

@@ -3,6 +3,7 @@
 #include <core/caps.h>
 #include <core/smp.h>
 #include <core/syscall.h>
+#include <debug/hooks.h>
 #include <cairn/hypercall_numbers.h>
 #include <hal/hal.h>
 
@@ -467,7 +468,7 @@ static __attribute__((noinline)) void dispatch_locked(struct ec *e, uint64_t n)
 	lock_take();
 	if (!cpu->disturbed) {
 		e->rip += SYSCALL_LENGTH;
-		st = perform_locked(e, n);
+		st = debug_perform(perform_locked, e, n);
 		if (cpu->current == e) /* it may have deleted itself */
 			e->gpr[GPR_RAX] = st;
 	}

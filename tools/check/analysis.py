@@ -299,8 +299,7 @@ def stage_analysis(report):
     judge_segments(report, builds.PRESETS)
     for preset in builds.PRESETS:
         judge_image(report, preset)
-    for preset in ("debug", "release"):
-        judge_stacks(report, preset)
+    judge_stacks(report, "release")
     used = set()
     warnings(report, used)
     cppcheck(report, used)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stage build, and the builds that other stages need (each done once)."""
 
+import glob
 import os
 import re
+import subprocess
 
 from .report import TOP, Watch
 from .run import log_path, run, tail
@@ -70,6 +72,31 @@ def judge_branches(report, preset):
     report.judge(f"{preset}: no indirect branches in the kernel", watch.lap(), reason)
 
 
+def symbols(path):
+    """The names that an object or program defines."""
+    done = subprocess.run(["nm", "--defined-only", "--format=posix", path], capture_output=True, text=True, check=True)
+    return {line.split()[0] for line in done.stdout.splitlines() if line and not line.endswith(":")}
+
+
+def judge_release(report):
+    """Nothing of kernel/debug is in a release kernel, while a debug kernel has all of it."""
+    watch, reason = Watch(), ""
+    objects = glob.glob(os.path.join(directory("debug"), "kernel", "CMakeFiles", "kernel.elf.dir", "debug", "*.o"))
+    checks = set().union(*(symbols(path) for path in objects))
+    others = glob.glob(os.path.join(directory("release"), "kernel", "CMakeFiles", "kernel.elf.dir", "*", "**", "*.o"),
+                       recursive=True)
+    if any("/debug/" in os.path.relpath(path, directory("release")) for path in others):
+        reason = "the release build compiles kernel/debug"
+    found = {name for name in checks if name.startswith(("debug_", "__wrap_"))}
+    kernel = os.path.join("kernel", "kernel.elf")
+    if not found or not found <= symbols(os.path.join(directory("debug"), kernel)):
+        reason = "the debug kernel lacks the checks of kernel/debug"
+    extra = found & symbols(os.path.join(directory("release"), kernel))
+    if extra:
+        reason = f"the release kernel has {', '.join(sorted(extra))}"
+    report.judge("a release kernel has nothing of kernel/debug", watch.lap(), reason)
+
+
 def stage_build(report):
     """gcc debug and release, and clang; the kernel has no indirect branches."""
     watch = Watch()
@@ -79,6 +106,8 @@ def stage_build(report):
         if not reason:
             judge_branches(report, preset)
             watch.lap()
+    if not _done["debug"] and not _done["release"]:
+        judge_release(report)
     where = os.path.join(TOP, "build", "check", "init")
     os.makedirs(where, exist_ok=True)
     reason = run([os.path.join(TOP, "init-build.sh"), "-DPRESET=release"],

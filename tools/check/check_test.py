@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from check import analysis, boots, builds, cli, loops, machines, models, reproducible, run, source, stack, units
+from check import analysis, boots, builds, cli, fuzz, loops, machines, models, reproducible, run, source, stack, units
 from check.report import Report
 
 
@@ -46,6 +46,43 @@ class Models(unittest.TestCase):
         self.assertEqual(models.judge(broken, "LATE"), ("", "found: assertion violated x"))
         self.assertIn("cut short", models.judge(f"Warning: Search not completed\n{clean}", None)[0])
         self.assertIn("did not say", models.judge("", None)[0])
+
+
+class Fuzz(unittest.TestCase):
+    """What the fuzz server and the benchmarks print."""
+
+    GOOD = [("ok no-invariant-is-violated", None), ("fuzz: retype  10 made,  4 accepted, 40.0 %", None),
+            ("ok all-calls-were-made", None), ("", boots.CLEAN_END)]
+
+    def test_a_run(self):
+        said, reason = fuzz.judge_lines(self.GOOD)
+        self.assertEqual((len(said), reason), (3, ""))
+        self.assertIn("all calls", fuzz.judge_lines([*self.GOOD[:2], self.GOOD[3]])[1])
+        self.assertIn("exit status", fuzz.judge_lines([*self.GOOD[:3], ("", 3)])[1])
+        failed = ("FAIL map-is-accepted-often-enough: hardly ever", None)
+        self.assertEqual(fuzz.judge_lines([failed, *self.GOOD])[1], failed[0])
+
+    def test_a_replay_is_the_run(self):
+        for asked in (*fuzz.SHORT, *fuzz.LONG, *fuzz.AGAIN, fuzz.Run(3, 4, 5, "amd", 2, False)):
+            words = dict(word.split("=") for word in asked.replay().split() if "=" in word)
+            self.assertEqual(fuzz.named_run(words), asked)
+        self.assertIsNone(fuzz.named_run({}))
+
+    def test_ten_and_a_hundred_million_calls(self):
+        self.assertEqual(sum(asked.calls for asked in fuzz.SHORT), 10_000_000)
+        self.assertEqual(sum(asked.calls for asked in fuzz.LONG), 100_000_000)
+        self.assertGreaterEqual(max(asked.watched for asked in fuzz.SHORT), 100_000)
+
+    def test_bench_figures(self):
+        lines = ["x fuzz: 100 calls, 2 looks", "[a] bench signal 5", "fuzz: 1200 calls, 3 looks", "bench null_syscall 7 "]
+        self.assertEqual(fuzz.bench_figures(lines), ({"signal": 5, "null_syscall": 7}, 1100))
+
+    def test_figures_that_move(self):
+        plain = {name: 1 for name in fuzz.FIGURES}
+        self.assertEqual(fuzz.compare_figures(plain, dict(plain), 1000), "")
+        self.assertIn("signal: 1 alone, 2", fuzz.compare_figures(plain, plain | {"signal": 2}, 1000))
+        self.assertIn("made 999", fuzz.compare_figures(plain, plain, 999))
+        self.assertIn("not measured: signal", fuzz.compare_figures(plain, {n: 1 for n in plain if n != "signal"}, 1000))
 
 
 class Machines(unittest.TestCase):

@@ -5,7 +5,7 @@ import argparse
 import signal
 import sys
 
-from . import analysis, bochs, boots, builds, machines, models, paths, payloads, proof, reproducible, source, units
+from . import analysis, bochs, boots, builds, fuzz, machines, models, paths, payloads, proof, reproducible, source, units
 from .report import Report, Watch
 
 # In the order of running: what is quick and what others rest on comes first.
@@ -28,7 +28,12 @@ STAGES = {
     "scenarios": boots.stage_scenarios,
     "bochs": bochs.stage_bochs,
     "bench": boots.stage_bench,
+    "fuzz": fuzz.stage_fuzz,
+    "fuzz-long": fuzz.stage_fuzz_long,
 }
+
+# These run only when they are named.
+ON_REQUEST = ("fuzz-long",)
 
 
 def parse(arguments):
@@ -53,7 +58,7 @@ def main(arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report, watch = Report(), Watch()
     for name, stage in STAGES.items():
-        if options.stage and name not in options.stage:
+        if name not in options.stage if options.stage else name in ON_REQUEST:
             continue
         report.start_stage(name, stage.__doc__)
         stage(report)

@@ -87,7 +87,7 @@ class DescVm(ctypes.LittleEndianStructure):
 class SystemDescription(ctypes.LittleEndianStructure):
     """struct system_description"""
     _fields_ = [("magic", U64), ("version", U32), ("server_count", U32), ("vm_count", U32),
-                ("end_when_idle", U32), ("reserve_kib", U32), ("mca_flags", U32),
+                ("end_when_idle", U32), ("reserve_kib", U32), ("start_cpus", U32), ("mca_flags", U32),
                 ("name", ctypes.c_char * 32), ("server", DescServer * SYSTEM_SERVERS),
                 ("vm", DescVm * SYSTEM_VMS)]
 

@@ -49,7 +49,7 @@ def compile_system(model, modules):
     system = abi.SystemDescription(
         magic=abi.SYSTEM_MAGIC, version=abi.SYSTEM_VERSION, server_count=len(model.servers),
         vm_count=len(model.vms), end_when_idle=model.end_when_idle,
-        reserve_kib=model.system["reserve"] // KIB,
+        reserve_kib=model.system["reserve"] // KIB, start_cpus=model.system["start_cpus"],
         mca_flags=abi.MCA_FLAG_SUCCOR_OVERRIDE if model.succor_override else 0,
         name=model.system["name"].encode())
     for index, server in enumerate(model.servers):

@@ -193,6 +193,7 @@ SYSTEM = Table({
     "name": Key(Name(31), REQUIRED, "shown at the start"),
     "memory": Key(Size(64 * MIB, 64 * GIB, 2 * MIB), GIB, "RAM of the machine; everything must fit"),
     "cpus": Key(Number(1, 64), 1, "CPUs of the machine that ./simulate makes"),
+    "start_cpus": Key(Number(1, 64), 64, "so many of them are started at most; the rest is left to servers"),
     "end": Key(Choice({"idle": 1, "never": 0}), None,
                '"idle": ends when all VMs have stopped (the default with VMs)'),
     "reserve": Key(Size(0, GIB, 4 * KIB), 4 * MIB, "RAM that nobody gets"),

@@ -21,6 +21,7 @@ const char *__asan_default_options(void)
 static int memory = -1;
 static uint8_t *physical, *window;
 static uint8_t bytes[HOST_PAGES], in_window[HOST_PAGES];
+static uint64_t slots_at[SLOT_COUNT / SLOTS_PER_PAGE];
 
 static void must(int good, const char *what)
 {
@@ -55,6 +56,7 @@ void host_reset(void)
 	     "mmap of slots[]");
 	memset(bytes, 0, sizeof(bytes));
 	memset(in_window, 0, sizeof(in_window));
+	memset(slots_at, 0, sizeof(slots_at));
 	memset(&host, 0, sizeof(host));
 	host.now = 1000;
 	for (page = 0; page < SLOT_COUNT / SLOTS_PER_PAGE; page++)
@@ -158,6 +160,11 @@ int host_in_window(uint64_t phys)
 	return in_window[page_of(phys)];
 }
 
+uint64_t host_slots_at(uint32_t page)
+{
+	return slots_at[page];
+}
+
 struct cpu *hal_cpu(void)
 {
 	return cpus[host.self];
@@ -252,6 +259,7 @@ void *hal_window(uint64_t phys)
 void hal_slots_map(uint32_t page, uint64_t phys)
 {
 	map(&slots[page * SLOTS_PER_PAGE], PAGE_SIZE_4K, PROT_READ | PROT_WRITE, page_of(phys) * PAGE_SIZE_4K);
+	slots_at[page] = phys;
 }
 
 void hal_slots_unmap(uint32_t page)
@@ -259,6 +267,7 @@ void hal_slots_unmap(uint32_t page)
 	void *at = &slots[page * SLOTS_PER_PAGE];
 
 	must(mmap(at, PAGE_SIZE_4K, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at, "mmap");
+	slots_at[page] = 0;
 }
 
 void hal_zero(uint64_t phys)

@@ -81,6 +81,8 @@ void host_on(uint32_t index);
 void *host_ram(uint64_t phys);
 /* Is the page in the kernel window? */
 int host_in_window(uint64_t phys);
+/* The page that backs page `page` of slots[]; 0: none. */
+uint64_t host_slots_at(uint32_t page);
 /* The word that maps `address` below `root` (0: none) and the address of the table it is in. */
 uint64_t host_walk(uint64_t root, uint64_t address, uint64_t *table);
 

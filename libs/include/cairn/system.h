@@ -67,6 +67,7 @@ struct system_description {
 	uint32_t server_count, vm_count;
 	uint32_t end_when_idle; /* 1: the system ends when every VM has stopped */
 	uint32_t reserve_kib;	/* RAM that is left unused, for tests */
+	uint32_t start_cpus;	/* so many CPUs are started at most */
 	uint32_t mca_flags;	/* MCA_FLAG_* */
 	char name[32];
 	struct desc_server server[SYSTEM_SERVERS];

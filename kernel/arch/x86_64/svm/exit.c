@@ -19,12 +19,14 @@ static const uint8_t classes[EXIT_CODE_COUNT] = {
 };
 /* clang-format on */
 
-/* The CPU refused the state. QEMU leaves the host's RIP, RSP and RAX in the VMCB then: the VMM gets its own back. */
+/* The CPU refused the state. QEMU leaves the host's RIP, RSP and RAX in the VMCB then: the VMM gets its own back; and it clears
+ * V_INTR_MASKING, without which a guest decides whether this CPU is interrupted. */
 static uint32_t refused(const struct ec *v, struct vmcb *b)
 {
 	b->rip = v->state->rip;
 	b->rsp = v->state->gpr[GPR_RSP];
 	b->rax = v->state->gpr[GPR_RAX];
+	b->v_intr |= V_INTR_MASKING;
 	return EXIT_INVALID;
 }
 
