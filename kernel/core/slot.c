@@ -210,6 +210,11 @@ void slot_move(uint32_t src, uint32_t dst)
 	      (under(a, dst) <==> a == slots[dst].parent || under(a, slots[dst].parent)); */
 	/*@ assert below_dst: \forall integer i; member(i) ==>
 	      (under(dst, i) <==> dst == slots[i].parent || under(dst, slots[i].parent)); */
+	/*@ assert of_moved: \forall integer a, i; listed(a) && member(i) && a != dst && i != dst && slots[i].parent == dst ==>
+	      (under(a, i) <==> under(a, dst)); */
+	/*@ assert of_others: \forall integer a, i; listed(a) && member(i) && a != dst && i != dst && slots[i].parent != dst ==>
+	      (under(a, i) <==> a == slots[i].parent || under(a, slots[i].parent)); */
+	/*@ assert descent: slots_descent; */
 	hal_order();
 	slots[dst].live = 1;
 	slots[src] = (struct slot){0};
