@@ -335,6 +335,7 @@ void ec_disconnect(struct ec *e)
 		handler_orphan(e->partner, e->root);
 	} else if (e->partner && e->status == EC_QUEUED) {
 		queue_remove(e->partner, e);
+		e->status = EC_STOPPED; /* where it waits for its own chain, lend() would put it back */
 		lend(e->partner);
 	}
 	e->partner = NULL;

@@ -307,6 +307,27 @@ static void lending_reaches_whom_the_lender_waits_for(void **state)
 	assert_int_equal(client->effective, 10);
 }
 
+/* A handler that waits for its own chain, whose priority falls when it goes. */
+static void who_waits_for_its_own_chain_leaves_the_queue(void **state)
+{
+	uint32_t second_sel, second_portal, high_sel;
+	struct ec *second = make_thread(0, &second_sel), *high = make_thread(30, &high_sel);
+
+	(void)state;
+	second_portal = make_portal(second_sel, 0, 0);
+	send(client, portal_sel, 0);
+	send(handler, second_portal, 0);
+	send(second, portal_sel, 0);
+	must(call1(RESUME, high_sel));
+	schedule(&host.cpu);
+	send(high, portal_sel, 0);
+	must(call2(DELETE, S_TABLE, high_sel));
+	assert_ptr_equal(handler->queue_head, second);
+	must(call2(REVOKE, S_TABLE, second_sel));
+	must(call2(DELETE, S_TABLE, second_sel));
+	assert_null(handler->queue_head);
+}
+
 static void a_destroyed_caller_leaves_the_queue(void **state)
 {
 	struct ec *second;
@@ -582,6 +603,7 @@ int main(void)
 		test(the_handler_of_a_suspended_caller_works_on),
 		test(callers_of_a_destroyed_handler_are_aborted),
 		test(the_handler_of_a_destroyed_caller_ends_its_work),
+		test(who_waits_for_its_own_chain_leaves_the_queue),
 		test(a_destroyed_caller_leaves_the_queue),
 		test(a_chain_that_loses_its_middle),
 		test(a_former_handler_may_call),
