@@ -13,7 +13,7 @@ from .stage import STEP, Stage
 HIT, OTHER = "linux-1", "linux-2"
 ERRORS = 20
 # At most so many more errors until each kind of interrupted context has occurred.
-MORE = 60
+MORE = 160
 # What runs in the VM while its victim sleeps, to be met in a certain context. "": nothing, so that all are idle.
 LOADS = {"guest-user": "spin", "guest-kernel": "kernel", "kernel": "exit", "server": "port", "idle": ""}
 
@@ -62,7 +62,7 @@ class Load:
 
 def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
     """Goes on injecting, with loads that make the missing contexts likely, until each has occurred; returns how many."""
-    more = 0
+    more = turn = 0
     stage.anywhere = False  # the loads are on the CPU of their VM
     while True:
         missing = [context for context in CONTEXTS if not stage.contexts[context]]
@@ -71,11 +71,13 @@ def every_context(stage: Stage, hit: Callable[[str], None]) -> int:
             return more
         if more >= MORE:
             raise Unexpected(f"no error interrupted {' or '.join(missing)} in {more} more tries")
-        with Load(stage, HIT, LOADS[missing[0]]) if LOADS[missing[0]] else Quiet(stage):
+        # In turns: one that is met seldom leaves the others their tries.
+        wanted, turn = missing[turn % len(missing)], turn + 1
+        with Load(stage, HIT, LOADS[wanted]) if LOADS[wanted] else Quiet(stage):
             for _ in range(4):
                 more += 1
                 hit(f"context-{more}")
-                if stage.contexts[missing[0]]:
+                if stage.contexts[wanted]:
                     break
 
 
