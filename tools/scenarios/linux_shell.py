@@ -3,13 +3,12 @@
 
 from simulate.console import Unexpected
 
-from .stage import BOOT, STEP, Stage
+from .stage import BOOT, KERNEL_OR_END, STEP, Stage
 
 SUMMARY = "Linux boots to its shell, runs commands typed to it, powers off; the system ends cleanly"
 CPUS = ("intel", "amd")
 EMULATORS = ("qemu", "bochs")
 PROMPT = "# "
-KERNEL_OR_END = r"(?=\[ *\d+\.\d+\] |$)"
 CLEAN_END = 1  # the exit status for value 0 at the debug-exit port
 
 

@@ -19,6 +19,9 @@ from simulate.machine import Machine, Settings, make_machine
 BOOT = 600.0
 STEP = 180.0
 
+# Where the output of a command ends: a message of the kernel may follow on its line.
+KERNEL_OR_END = r"(?=\[ *\d+\.\d+\] |$)"
+
 HASHES_PER_STEP = 500  # as in apps/guest-linux/bystander.c
 
 
@@ -155,7 +158,7 @@ class Stage:
         start = self.out.position()
         joint = "" if command.endswith("&") else ";"
         self.out.type(vm, f'{command}{joint} echo "done $? {self._commands}"')
-        match, end = self.out.wait_for(rf"^done (\d+) {self._commands}$", vm, start, timeout, f"the end of `{command}`")
+        match, end = self.out.wait_for(rf"^done (\d+) {self._commands}{KERNEL_OR_END}", vm, start, timeout, f"the end of `{command}`")
         if match[1] != "0":
             raise Unexpected(f"`{command}` in {vm} ended with status {match[1]}")
         return self.out.texts(vm, start, end - 1)
