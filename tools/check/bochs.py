@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stage bochs: the VT-x backend, on Bochs."""
 
-import concurrent.futures
-import os
-
 from . import boots, builds
 from .report import Watch
-from .run import log_path, run, stop_all
+from .run import at_once, log_path, run
 
 LIMIT = 1800.0
 # (system, preset, CPUs, exit status: ./simulate hands on what a guest writes to its debug-exit port)
 RUNS = (("tests", "debug", 1, 0), ("tests", "release", 2, 0), ("nano-reflect", "release", 1, boots.CLEAN_END),
         ("nano-mmio", "debug", 1, boots.CLEAN_END), ("nano-triple", "release", 1, boots.CLEAN_END))
 SCENARIO = "linux-shell"
-MAX_JOBS = 4
 
 
 def on_target(report, system, preset, cpus, status):
@@ -38,12 +34,5 @@ def stage_bochs(report):
         if reason:
             report.fail(f"build-{preset}", watch.lap(), reason)
             return
-    with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        jobs = [pool.submit(scenario, report), *(pool.submit(on_target, report, *job) for job in RUNS)]
-        try:
-            for done in concurrent.futures.as_completed(jobs):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
-            raise
+    for _ in at_once([(scenario, report), *((on_target, report, *job) for job in RUNS)]):
+        pass

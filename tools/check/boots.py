@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stages target, scenarios and bench: what needs an emulator."""
 
-import concurrent.futures
 import json
 import os
 import re
 
 from . import builds
 from .report import TOP, Watch
-from .run import TooLong, lines_of, log_path, run, stop_all, tail
+from .run import TooLong, at_once, lines_of, log_path, run, tail
 
 CPUS = {"intel": "Haswell,+svm,+npt", "amd": "EPYC", "no-xsave": "phenom,+svm,+npt"}
 DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
@@ -28,7 +27,6 @@ TARGET_RUNS = {"tests": ((("debug", "intel"), ("release", "amd"), ("clang", "int
 SCENARIO_CPUS = (1, 4)
 # What a run must also print, for it to have shown what it is for.
 TARGET_SIGHTS = {"nano-triple": "vm triple: is built anew"}
-MAX_JOBS = 4
 SIMULATE = os.path.join(TOP, "simulate")
 
 
@@ -144,15 +142,8 @@ def stage_scenarios(report):
             report.fail(f"build-{preset}", watch.lap(), reason)
             return
     # Nothing in a verdict depends on how fast the emulators are.
-    with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        jobs = [pool.submit(play, *job) for job in runs]
-        try:
-            for done in concurrent.futures.as_completed(jobs):
-                report.judge(*done.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
-            raise
+    for done in at_once((play, *job) for job in runs):
+        report.judge(*done)
 
 
 def play(name, cpus):

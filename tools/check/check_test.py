@@ -4,6 +4,7 @@
 import io
 import os
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -366,6 +367,25 @@ class Programs(unittest.TestCase):
     def test_time_limit(self):
         with mock.patch("check.boots.TARGET_LIMIT", 0.2):
             self.assertEqual(self.target("echo ok one; sleep 60", 1), (1, 1, 0))
+
+    def test_jobs_at_once(self):
+        self.assertEqual(sorted(run.at_once((pow, 2, n) for n in range(9))), [2 ** n for n in range(9)])
+
+    def test_one_that_raises_ends_the_others(self):
+        log = os.path.join(self.directory.name, "log")
+        marker = os.path.join(self.directory.name, "marker")
+        going = os.path.join(self.directory.name, "going")
+
+        def fail():
+            end = time.monotonic() + 30
+            while not os.path.exists(going) and time.monotonic() < end:
+                time.sleep(0.01)
+            raise ZeroDivisionError
+
+        slow = (run.run, [self.script(f"touch {going}; sleep 60; touch {marker}")], log, 100.0)
+        with self.assertRaises(ZeroDivisionError):
+            list(run.at_once([slow, (fail,)]))
+        self.assertFalse(os.path.exists(marker))
 
     def test_nothing_outlives_the_time_limit(self):
         log = os.path.join(self.directory.name, "log")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import boots, builds
 from .report import TOP, Watch
-from .run import TooLong, lines_of, log_path, run, stop_all, tail
+from .run import TooLong, at_once, lines_of, log_path, run, tail
 
 DESCRIPTION = os.path.join(TOP, "systems", "fuzz.toml")
 CORPUS = os.path.join(TOP, "kernel", "core", "corpus")
@@ -127,20 +127,14 @@ def judge(report, result):
 def play_all(report, runs, limit):
     """Runs beside each other."""
     jobs = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for asked in runs:
-            path, reason = image(asked)
-            if reason:
-                report.fail(asked.title, 0.0, reason)
-                continue
-            jobs.append(pool.submit(play, asked, path, limit))
-        try:
-            for job in concurrent.futures.as_completed(jobs):
-                judge(report, job.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
-            raise
+    for asked in runs:
+        path, reason = image(asked)
+        if reason:
+            report.fail(asked.title, 0.0, reason)
+        else:
+            jobs.append((play, asked, path, limit))
+    for done in at_once(jobs):
+        judge(report, done)
 
 
 def judge_again(report, asked):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stage boot: one medium on machines of many shapes, by BIOS and by UEFI, and those on which it cannot run."""
 
-import concurrent.futures
 import os
 import re
 import struct
@@ -11,9 +10,9 @@ from compose.errors import DescriptionError
 from compose.iso import make_iso
 
 from . import builds
-from .boots import CLEAN_END, CPUS, DEBUG_EXIT, MAX_JOBS, TARGET_LINE
+from .boots import CLEAN_END, CPUS, DEBUG_EXIT, TARGET_LINE
 from .report import TOP, Watch
-from .run import TooLong, lines_of, log_path, stop_all, tail
+from .run import TooLong, at_once, lines_of, log_path, tail
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 BOOT_LIMIT = 300.0
@@ -156,12 +155,5 @@ def make_media(report):
 def stage_boot(report):
     """One medium boots by BIOS and by UEFI, whatever the machine's memory, CPUs and serial port; else it says what is missing."""
     media = make_media(report)
-    with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        jobs = [pool.submit(boot, name, machine, media) for name, machine in MACHINES.items() if media]
-        try:
-            for done in concurrent.futures.as_completed(jobs):
-                report.judge(*done.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
-            raise
+    for done in at_once((boot, name, machine, media) for name, machine in MACHINES.items() if media):
+        report.judge(*done)

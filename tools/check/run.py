@@ -2,6 +2,7 @@
 """Runs programs with a time limit; their output goes to a log."""
 
 import atexit
+import concurrent.futures
 import os
 import selectors
 import signal
@@ -11,6 +12,7 @@ import time
 from .report import LOGS, TOP
 
 
+MAX_JOBS = 4
 # What runs now; nothing may outlive this process.
 _live = set()
 
@@ -47,6 +49,19 @@ def stop_all():
     """Ends whatever still runs."""
     for process in list(_live):
         stop(process)
+
+
+def at_once(jobs):
+    """Yields the result of each job, (function, arguments…), as it comes. Ends all that runs when one raises."""
+    with concurrent.futures.ThreadPoolExecutor(min(MAX_JOBS, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(*job) for job in jobs]
+        try:
+            for done in concurrent.futures.as_completed(futures):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            raise
 
 
 def lines_of(command, log, limit, cwd=TOP, env=None):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One Bochs process, for VT-x: its configuration, its life, its serial console."""
 
-import os
 import pathlib
 import re
 import shutil
@@ -87,7 +86,7 @@ class Bochs(Machine):
             commands.write_text("c\n")  # its debugger is built in, and would wait for this
             with open(self.directory / "emulator.log", "wb") as log:
                 self.process = subprocess.Popen(
-                    [BOCHS, "-q", "-unlock", "-f", str(rc), "-rc", str(commands)], stdin=subprocess.DEVNULL, stdout=log,
+                    [BOCHS, "-q", "-f", str(rc), "-rc", str(commands)], stdin=subprocess.DEVNULL, stdout=log,
                     stderr=log, cwd=self.directory, start_new_session=True, preexec_fn=die_with_parent,
                 )
             try:
@@ -177,5 +176,3 @@ class Bochs(Machine):
     def stop(self) -> None:
         self._kill()
         super().stop()
-        for lock in self.directory.glob("*.lock"):
-            os.unlink(lock)
