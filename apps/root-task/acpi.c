@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ACPI tables that lead to the list of CPUs. Every length is checked against the bytes at hand
+/* The ACPI tables that the root-task reads. Every length is checked against the bytes at hand
  * before it is used. */
 #include <string.h>
 #include "acpi.h"

@@ -37,8 +37,8 @@ static inline void *guest_at(const struct guest *guest, uint64_t address)
 /*
  * Makes the guest in `guest`, whose fields from `hook` on the caller has set; the rest is filled
  * in. It is to start at `entry` in its copy of `code` (whole pages, at GUEST_CODE). Not resumed
- * yet. CPUID, MSR and DR accesses do nothing; HLT halts and tells the main thread, and so does the
- * end at any other exit.
+ * yet. CPUID, MSR accesses and those of DR0 to DR3 do nothing; HLT halts and tells the main thread,
+ * and so does the end at any other exit.
  */
 void guest_make(struct guest *guest, const uint8_t *code, unsigned pages, unsigned entry);
 

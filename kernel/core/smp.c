@@ -79,7 +79,6 @@ void lock_take(void)
 	uint32_t ticket = __atomic_fetch_add(&lock_next, 1, __ATOMIC_RELAXED), seen = ticket, serving;
 	uint64_t start = 0, pushed = 0;
 
-	/* Each holder waits for bounded times only, and there are at most CPU_MAX before us; one that died holds it for ever. */
 	/* bound: CPU_MAX holders, each for bounded times; PATIENCE_US twice where one has died */
 	for (; (serving = __atomic_load_n(&lock_serving, __ATOMIC_ACQUIRE)) != ticket; seen = serving) {
 		start = serving == seen ? start : hal_now();
